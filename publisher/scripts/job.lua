@@ -1,0 +1,153 @@
+-- One step in a job's life: its state, its event, and (where it has an owner) the owner's event and index, all at
+-- once. Every value in the state is JSON text, so that an event's data is put together without parsing any.
+-- KEYS: log meta ids0 ids1 state [the owner's log meta ids0 ids1 jobs active] (absent: no owner, or Cluster)
+-- ARGV: announce pubsub history ttl_s | uid1 uid2 retry epoch
+--       | op job_id job_id(JSON) owner(JSON or '') owner_pubsub item_id item_id(JSON) | field json field json …
+-- op: create · open (create if missing, start if pending) · recreate (a vanished job, under a new epoch)
+--     · progress · item · complete · fail · cancel
+-- Reply: {'ok', epoch, seq, status(JSON), (uid type data) for each event}
+--        | {'finished', status(JSON)} | {'missing'} | {'exists', status(JSON)} | {'owner', owner(JSON or '')}
+local MAX_ITEMS = 1000
+local RUN_STATE_S = 2592000                                        -- 30 days since its last event
+local END_LOG_S, END_STATE_S, END_META_S = 3600, 86400, 604800
+local FIRST_CHANGE = 16
+
+local ch = { log = KEYS[1], meta = KEYS[2], ids0 = KEYS[3], ids1 = KEYS[4],
+  announce = ARGV[1], pubsub = ARGV[2], history = ARGV[3], ttl = ARGV[4] }
+local uid1, uid2, retry, epoch = ARGV[5], ARGV[6], ARGV[7], ARGV[8]
+local op, job_id, job_id_json, owner, owner_pubsub = ARGV[9], ARGV[10], ARGV[11], ARGV[12], ARGV[13]
+local item_id, item_id_json = ARGV[14], ARGV[15]
+local state = KEYS[5]
+
+local ENDS = { complete = '"completed"', fail = '"failed"', cancel = '"cancelled"' }
+local TYPES = { create = 'job.created', recreate = 'job.created', open = 'job.started', progress = 'job.progress',
+  item = 'job.item', complete = 'job.completed', fail = 'job.failed', cancel = 'job.cancelled' }
+local LIFE = { 'status', 'progress', 'stage', 'message', 'current', 'total' }
+local TIMES = { 'created_at', 'started_at', 'finished_at' }
+local BIRTH = { 'kind', 'owner', 'status', 'progress', 'created_at', 'started_at' }
+
+local function concat(...)
+  local all = {}
+  for _, list in ipairs({ ... }) do
+    for _, value in ipairs(list) do all[#all + 1] = value end
+  end
+  return all
+end
+
+local FIELDS = {
+  ['job.created'] = concat(BIRTH, { 'meta' }),
+  ['job.started'] = BIRTH,
+  ['job.progress'] = LIFE,
+  ['job.completed'] = concat(LIFE, { 'result' }, TIMES),
+  ['job.failed'] = concat(LIFE, { 'error' }, TIMES),
+  ['job.cancelled'] = concat(LIFE, TIMES),
+}
+
+local function set(...) redis.call('HSET', state, ...) end
+local function get(field) return redis.call('HGET', state, field) end
+
+local function apply_changes()
+  for i = FIRST_CHANGE, #ARGV, 2 do set(ARGV[i], ARGV[i + 1]) end
+end
+
+local function data_of(type)
+  local fields = FIELDS[type]
+  local values = redis.call('HMGET', state, unpack(fields))
+  local parts = { '"job_id":' .. job_id_json }
+  for i, field in ipairs(fields) do
+    parts[#parts + 1] = '"' .. field .. '":' .. (values[i] or 'null')
+  end
+  return '{' .. table.concat(parts, ',') .. '}'
+end
+
+-- An item's fields are merged into what is known of it. The state keeps MAX_ITEMS of them; events go out for all.
+local function item_data()
+  local known = redis.call('HEXISTS', state, 'item:status:' .. item_id) == 1
+  local keep = known or redis.call('HLEN', state) < 4 * MAX_ITEMS
+  local parts = { '"job_id":' .. job_id_json, '"item_id":' .. item_id_json }
+  local given = {}
+  for i = FIRST_CHANGE, #ARGV, 2 do given[ARGV[i]] = ARGV[i + 1] end
+  for _, field in ipairs({ 'filename', 'status', 'progress', 'message' }) do
+    local name = 'item:' .. field .. ':' .. item_id
+    local value = given[field] or (known and get(name)) or 'null'
+    if keep then set(name, value) end
+    parts[#parts + 1] = '"' .. field .. '":' .. value
+  end
+  return '{' .. table.concat(parts, ',') .. '}'
+end
+
+local function owner_channel()
+  if not KEYS[6] then return nil end
+  return { log = KEYS[6], meta = KEYS[7], ids0 = KEYS[8], ids1 = KEYS[9], jobs = KEYS[10], active = KEYS[11],
+    announce = ARGV[1], pubsub = owner_pubsub, history = ARGV[3], ttl = ARGV[4] }
+end
+
+local reply = { 'ok', '', 0, '' }
+
+local function announce_step(uid, type, data)
+  local ev = { uid = uid, retry = '0', epoch = epoch, id = '', type = type, data = data }
+  local sent = append(ch, ev)
+  ch.new_epoch = nil
+  local och = owner_channel()
+  if och and type ~= 'job.item' then tell_owner(och, ev, job_id, ENDS[op] ~= nil) end
+  reply[2], reply[3] = sent.epoch, sent.seq
+  for _, value in ipairs({ uid, type, data }) do reply[#reply + 1] = value end
+end
+
+-- A repeated call answers what the first one did. The data is read anew: in Cluster the owner's half still needs it.
+local function answer_again(sent)
+  local type = TYPES[op]
+  local data = op == 'item' and '' or data_of(type)
+  return { 'ok', sent.epoch, sent.seq, get('status') or 'null', uid1, type, data }
+end
+
+local last_uid = op == 'open' and uid2 or uid1
+local sent = find(ch, { uid = last_uid, retry = retry, id = '' })
+if sent then
+  reply = answer_again(sent)
+  reply[5] = last_uid
+  return reply
+end
+
+local status = get('status')
+if op == 'create' and status then return { 'exists', status } end
+if status == '"completed"' or status == '"failed"' or status == '"cancelled"' then return { 'finished', status } end
+if status then
+  local is = get('owner') or 'null'
+  if is ~= (owner == '' and 'null' or owner) then return { 'owner', is } end
+elseif op ~= 'create' and op ~= 'open' and op ~= 'recreate' then
+  return { 'missing' }
+end
+
+if op == 'recreate' and not status then ch.new_epoch = true end
+if not status then
+  set('job_id', job_id_json, 'owner', owner == '' and 'null' or owner, 'status', '"pending"', 'progress', '0',
+    'created_at', now)
+  apply_changes()
+  announce_step(uid1, 'job.created', data_of('job.created'))
+  status = get('status')
+end
+if op == 'open' and status == '"pending"' then
+  set('status', '"active"', 'started_at', now)
+  announce_step(uid2, 'job.started', data_of('job.started'))
+elseif op == 'progress' then
+  if status == '"pending"' then set('status', '"active"', 'started_at', now) end
+  apply_changes()
+  announce_step(uid1, 'job.progress', data_of('job.progress'))
+elseif op == 'item' then
+  announce_step(uid1, 'job.item', item_data())
+elseif ENDS[op] then
+  apply_changes()
+  set('status', ENDS[op], 'finished_at', now)
+  if op == 'complete' then set('progress', '100') end
+  announce_step(uid1, TYPES[op], data_of(TYPES[op]))
+  redis.call('EXPIRE', ch.log, math.min(END_LOG_S, tonumber(ch.ttl)))
+  redis.call('EXPIRE', ch.meta, END_META_S)
+end
+redis.call('EXPIRE', state, ENDS[op] and END_STATE_S or RUN_STATE_S)
+reply[4] = get('status') or 'null'
+if #reply == 4 then
+  local known = redis.call('HMGET', ch.meta, 'epoch', 'seq')
+  reply[2], reply[3] = known[1] or epoch, tonumber(known[2]) or 0
+end
+return reply
