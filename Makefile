@@ -1,0 +1,50 @@
+# make run    a node, a broker, a demo worker and the pages on http://127.0.0.1:8000
+# make test   lint and the whole test suite with a coverage summary
+# make lint   ruff and mypy          make bench  load test of a running node (ARGS="--url …")
+# make format mend the formatting    make clean  remove everything that was built
+.PHONY: run test lint format bench clean
+BIN := .venv/bin
+
+ifndef PYTHON
+PYTHON := $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
+	"$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo "$$p" && break; done)
+endif
+
+run: .venv/.run
+	$(BIN)/sse-gateway dev $(ARGS)
+
+test: lint
+	$(BIN)/python -m pytest --cov --cov-report=term $(ARGS)
+
+lint: .venv/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: .venv/.dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: .venv/.run
+	$(BIN)/sse-gateway bench $(ARGS)
+
+clean:
+	rm -rf .venv build dist *.egg-info .coverage .coverage.* coverage.xml .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.venv/.run: pyproject.toml | $(BIN)/pip
+	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[gateway,broker]'
+	@touch $@
+
+.venv/.dev: pyproject.toml | $(BIN)/pip
+	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[dev]'
+	@touch $@ .venv/.run
+
+# Debian ships Python without ensurepip, which venv needs: as root it is installed, else the remedy is told.
+$(BIN)/pip:
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed: install it, or name it with make PYTHON=/path/to/python3." >&2; exit 1; }
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "$(PYTHON) is not Python 3.11 or newer: name another one with make PYTHON=/path/to/python3." >&2; exit 1; }
+	@"$(PYTHON)" -c 'import ensurepip' 2>/dev/null || \
+		{ test "$$(id -u)" = 0 && command -v apt-get >/dev/null && apt-get update -qq && apt-get install -y -qq python3-venv; } || \
+		{ echo "$(PYTHON) cannot make virtual environments: install python3-venv (as root: apt-get install python3-venv)." >&2; exit 1; }
+	"$(PYTHON)" -m venv --clear .venv
