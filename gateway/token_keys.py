@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
 from gateway.setting_values import SYMMETRIC
 
 LEAST_SECRET_BYTES: Final = 32
 """Below this a shared secret is weak for HS256 (RFC 7518, 3.2): accepted, but ``doctor`` says so."""
+LEAST_RSA_BITS: Final = 2048
 
 _LOOKS_PUBLIC: Final = ("-----BEGIN", "ssh-", "ecdsa-", "{")
 
@@ -38,32 +39,44 @@ def key_problem(key: str, algorithms: Sequence[str]) -> str | None:
     return _pem_problem(key, algorithms)
 
 
+def load_key(key: str) -> Any:
+    """The key in the form that verifies fastest: a public key object for a (checked) PEM, the secret as it is."""
+    if not looks_like_public_key(key):
+        return key
+    from cryptography.hazmat.primitives.serialization import load_pem_public_key
+
+    return load_pem_public_key(key.encode())
+
+
+def fitting_algorithms(public: object) -> tuple[str, ...]:
+    """The algorithms that a public key can verify; none for a kind or curve that is not supported, or a weak key."""
+    from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+
+    if isinstance(public, rsa.RSAPublicKey):
+        strong = public.key_size >= LEAST_RSA_BITS
+        return ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512") if strong else ()
+    if isinstance(public, ec.EllipticCurvePublicKey):
+        curves = {"secp256r1": ("ES256",), "secp384r1": ("ES384",), "secp521r1": ("ES512",)}
+        return curves.get(public.curve.name, ())
+    return ("EdDSA",) if isinstance(public, ed25519.Ed25519PublicKey) else ()
+
+
 def _pem_problem(key: str, algorithms: Sequence[str]) -> str | None:
     from cryptography.exceptions import UnsupportedAlgorithm
-    from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
     from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
     try:
-        public = load_pem_public_key(key.encode())
+        fitting = fitting_algorithms(load_pem_public_key(key.encode()))
     except (ValueError, UnsupportedAlgorithm):
         return (
             "The token key is not a PEM public key that can be read; it must begin with -----BEGIN PUBLIC KEY----- "
             "(from a certificate: openssl x509 -pubkey -noout)."
         )
-    fitting: tuple[str, ...]
-    if isinstance(public, rsa.RSAPublicKey):
-        if public.key_size < 2048:
-            return f"The token key is an RSA key of {public.key_size} bits; use one of at least 2048."
-        fitting = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512")
-    elif isinstance(public, ec.EllipticCurvePublicKey):
-        curves = {"secp256r1": ("ES256",), "secp384r1": ("ES384",), "secp521r1": ("ES512",)}
-        fitting = curves.get(public.curve.name, ())
-    elif isinstance(public, ed25519.Ed25519PublicKey | ed448.Ed448PublicKey):
-        fitting = ("EdDSA",)
-    else:
-        fitting = ()
     if not fitting:
-        return "The token key is of a kind that no supported algorithm uses; use RSA, P-256, P-384, P-521 or Ed25519."
+        return (
+            f"The token key is of a kind that is not supported; use RSA of at least {LEAST_RSA_BITS} bits, P-256, "
+            "P-384, P-521 or Ed25519."
+        )
     wrong = [name for name in algorithms if name not in fitting]
     if wrong:
         return (

@@ -1,0 +1,50 @@
+"""Signatures: from the text of a token to its verified header and payload, with PyJWT underneath."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any, Final
+
+import jwt
+
+from gateway.auth_errors import INVALID, AuthError
+
+_JWS: Final = jwt.PyJWS()
+# The parts of a token are hostile bytes: deep nesting ends in RecursionError, odd types in TypeError.
+_REFUSALS: Final = (jwt.PyJWTError, ValueError, TypeError, KeyError, RecursionError)
+
+
+def read_header(token: str, algorithms: Sequence[str]) -> dict[str, Any]:
+    """The header, not verified: only to choose a key. Refuses what could not be accepted under any key."""
+    try:
+        header = _JWS.get_unverified_header(token)
+        critical = "crit" in header
+        algorithm = header.get("alg")
+    except _REFUSALS:
+        raise AuthError(INVALID, "The token is not a JWT that can be read.") from None
+    if critical:
+        raise AuthError(INVALID, "The token demands an extension (crit) that the gateway does not know.")
+    if algorithm not in algorithms:
+        raise AuthError(INVALID, f"The token's algorithm is not accepted here; use {' or '.join(algorithms)}.")
+    return header
+
+
+def verified_claims(token: str, key: Any, algorithm: str) -> dict[str, Any]:
+    """The payload of a token whose signature is good under this key and this one algorithm."""
+    try:
+        payload = _JWS.decode_complete(token, key, algorithms=[algorithm])["payload"]
+    except _REFUSALS:
+        raise AuthError(INVALID, "The token's signature is not good.") from None
+    try:
+        claims = json.loads(payload)
+    except (ValueError, RecursionError):
+        claims = None
+    if not isinstance(claims, dict):
+        raise AuthError(INVALID, "The token's payload is not a JSON object.")
+    return claims
+
+
+def signed(claims: dict[str, Any], key: str, typ: str) -> str:
+    """A token of one's own, signed with HS256."""
+    return jwt.encode(claims, key, algorithm="HS256", headers={"typ": typ})
