@@ -3,6 +3,7 @@
 
 local IDEMPOTENCY_S = 300      -- an event is recognised at least this long
 local META_TTL_S = 2592000     -- 30 days: meta outlives the log, so that a loss is noticed
+local MAX_UIDS = 10000         -- random uids remembered per turn and channel; the log knows the newest ones too
 local RENEW_MS = 60000         -- TTLs are renewed at most this often: three commands less per event
 
 local clock = redis.call('TIME')
@@ -39,6 +40,7 @@ local function remember(ch, ev, known_turn, epoch, seq)
   local ids = turn % 2 == 0 and ch.ids0 or ch.ids1
   local fresh = tonumber(known_turn) ~= turn
   if fresh then redis.call('DEL', ids) end
+  if ev.id == '' and redis.call('HLEN', ids) >= MAX_UIDS then return turn end
   redis.call('HSET', ids, id_key(ev), epoch .. ' ' .. seq)
   if fresh then redis.call('EXPIRE', ids, IDEMPOTENCY_S * 2) end
   return turn

@@ -6,7 +6,8 @@
 -- op: create · open (create if missing, start if pending) · recreate (a vanished job, under a new epoch)
 --     · progress · item · complete · fail · cancel
 -- Reply: {'ok', epoch, seq, status(JSON), (uid type data) for each event}
---        | {'finished', status(JSON)} | {'missing'} | {'exists', status(JSON)} | {'owner', owner(JSON or '')}
+--        | {'finished', status(JSON)} | {'missing'} | {'exists', status(JSON)} | {'owner', owner(JSON)}
+--        | {'kind', kind(JSON)} (open: the job there is of another kind)
 local MAX_ITEMS = 1000
 local RUN_STATE_S = 2592000                                        -- 30 days since its last event
 local END_LOG_S, END_STATE_S, END_META_S = 3600, 86400, 604800
@@ -95,19 +96,22 @@ local function announce_step(uid, type, data)
 end
 
 -- A repeated call answers what the first one did. The data is read anew: in Cluster the owner's half still needs it.
-local function answer_again(sent)
-  local type = TYPES[op]
-  local data = op == 'item' and '' or data_of(type)
-  return { 'ok', sent.epoch, sent.seq, get('status') or 'null', uid1, type, data }
+local function answer_again()
+  local made = op == 'open' and { { uid1, 'job.created' }, { uid2, 'job.started' } } or { { uid1, TYPES[op] } }
+  for _, event in ipairs(made) do
+    local sent = find(ch, { uid = event[1], retry = retry, id = '' })
+    if sent then
+      reply[2], reply[3] = sent.epoch, sent.seq
+      for _, value in ipairs({ event[1], event[2], op == 'item' and '' or data_of(event[2]) }) do
+        reply[#reply + 1] = value
+      end
+    end
+  end
+  reply[4] = get('status') or 'null'
+  return #reply > 4
 end
 
-local last_uid = op == 'open' and uid2 or uid1
-local sent = find(ch, { uid = last_uid, retry = retry, id = '' })
-if sent then
-  reply = answer_again(sent)
-  reply[5] = last_uid
-  return reply
-end
+if answer_again() then return reply end
 
 local status = get('status')
 if op == 'create' and status then return { 'exists', status } end
@@ -115,6 +119,9 @@ if status == '"completed"' or status == '"failed"' or status == '"cancelled"' th
 if status then
   local is = get('owner') or 'null'
   if is ~= (owner == '' and 'null' or owner) then return { 'owner', is } end
+  if op == 'open' and ARGV[FIRST_CHANGE] == 'kind' and get('kind') ~= ARGV[FIRST_CHANGE + 1] then
+    return { 'kind', get('kind') or 'null' }
+  end
 elseif op ~= 'create' and op ~= 'open' and op ~= 'recreate' then
   return { 'missing' }
 end

@@ -1,0 +1,102 @@
+"""Events that wait for Redis: bounded, in order, superseded progress merged away. Pure; the caller locks."""
+
+from __future__ import annotations
+
+from collections import Counter, OrderedDict
+from dataclasses import dataclass
+
+from publisher.calls import Step
+from publisher.exceptions import BufferFull
+from publisher.record import Entry, JobRecord
+
+
+@dataclass(slots=True, eq=False)
+class Waiting:
+    """One entry in its place. ``record`` is None for a plain event."""
+
+    number: int
+    entry: Entry
+    record: JobRecord | None
+
+
+class Outbox:
+    """At most ``limit`` entries, and the ends of jobs on top: a job's last word always finds room."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._waiting: OrderedDict[int, Waiting] = OrderedDict()
+        self._progress: dict[JobRecord, int] = {}
+        self._per_job: Counter[JobRecord] = Counter()
+        self._next = 0
+        self._flying: Waiting | None = None
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    def room(self) -> int:
+        """How many more plain events fit."""
+        return max(0, self._limit - len(self._waiting))
+
+    def waits(self, record: JobRecord) -> bool:
+        """Whether something of this job has not been delivered yet."""
+        return self._per_job[record] > 0
+
+    def offer(self, entry: Entry, record: JobRecord | None = None) -> None:
+        """Append an entry. Newer progress of a job replaces what waits of it. Raises :class:`BufferFull`."""
+        last_word = isinstance(entry, Step) and entry.ends
+        supersedes = isinstance(entry, Step) and (entry.op == "progress" or (last_word and not self.room()))
+        if record is not None and isinstance(entry, Step) and supersedes:
+            self._supersede(entry, record)
+        if not last_word:
+            self.check_room(1)
+        self._append(entry, record)
+
+    def check_room(self, count: int) -> None:
+        """Raise :class:`BufferFull` where ``count`` more plain events would not fit."""
+        if count > self.room():
+            raise BufferFull(
+                f"{len(self)} events wait for Redis and the buffer holds {self._limit}. "
+                "Bring Redis back, publish less, or raise buffer_events."
+            )
+
+    def _append(self, entry: Entry, record: JobRecord | None) -> None:
+        self._next += 1
+        self._waiting[self._next] = Waiting(self._next, entry, record)
+        if record is not None:
+            self._per_job[record] += 1
+            if isinstance(entry, Step) and entry.op == "progress":
+                self._progress[record] = self._next
+
+    def _supersede(self, newer: Step, record: JobRecord) -> None:
+        older = self._waiting.get(self._progress.get(record, 0))
+        if older is None or older is self._flying or not isinstance(older.entry, Step):
+            return
+        newer.changes = {**older.entry.changes, **newer.changes}
+        self._remove(older)
+
+    def head(self) -> Waiting | None:
+        """The entry whose turn it is. It is in flight from now on and no longer replaced, until :meth:`landed`
+        or :meth:`grounded`."""
+        self._flying = next(iter(self._waiting.values()), None)
+        return self._flying
+
+    def landed(self) -> None:
+        """The entry in flight was delivered or given up."""
+        if self._flying is not None:
+            self._remove(self._flying)
+        self._flying = None
+
+    def grounded(self) -> None:
+        """The entry in flight could not be sent; it is still the first."""
+        self._flying = None
+
+    def _remove(self, waiting: Waiting) -> None:
+        del self._waiting[waiting.number]
+        record = waiting.record
+        if record is None:
+            return
+        self._per_job[record] -= 1
+        if not self._per_job[record]:
+            del self._per_job[record]
+        if self._progress.get(record) == waiting.number:
+            del self._progress[record]

@@ -1,0 +1,106 @@
+"""What a worker knows of its job: enough to tell what still may be sent, and to create the job anew. No I/O."""
+
+from __future__ import annotations
+
+import time
+from typing import Final, TypeAlias
+
+from publisher import channels, jsontext
+from publisher.calls import Answer, Draft, Step
+from publisher.exceptions import JobExists, JobFinished, finished
+
+Entry: TypeAlias = Draft | Step
+"""What can be sent, and sent again."""
+
+MAX_ITEMS: Final = 1000
+"""Items that are remembered for a job that vanishes; as many as its state in Redis keeps."""
+
+
+class JobRecord:
+    """One job as its worker knows it.
+
+    ``ended`` is set once the worker itself ended it, ``ended_elsewhere`` is the status that somebody else gave it,
+    ``refused`` says why Redis does not let this worker have the job. ``revival`` is the step that creates a
+    vanished job anew, as long as it has not arrived.
+    """
+
+    def __init__(self, birth: Step) -> None:
+        self.job_id = birth.job_id
+        self.owner = birth.owner
+        self.ended = False
+        self.ended_elsewhere: str | None = None
+        self.refused: str | None = None
+        self.opened = False
+        self.revival: Step | None = None
+        self._birth = dict(birth.changes)
+        self._started_at = int(time.time() * 1000)
+        self._life: dict[str, bytes] = {}
+        self._items: dict[str, dict[str, bytes]] = {}
+
+    @property
+    def cancelled(self) -> bool:
+        return self.ended_elsewhere == "cancelled"
+
+    @property
+    def deaf(self) -> bool:
+        """Whether further events would be dropped."""
+        return self.ended_elsewhere is not None or self.refused is not None
+
+    def note(self, entry: Entry) -> None:
+        """Remember what a step says about the job."""
+        if isinstance(entry, Draft):
+            return
+        if entry.op == "progress":
+            self._life.update(entry.changes)
+        elif entry.op == "item":
+            self._note_item(entry)
+        elif entry.ends:
+            self.ended = True
+
+    def _note_item(self, step: Step) -> None:
+        if step.item_id in self._items or len(self._items) < MAX_ITEMS:
+            self._items.setdefault(step.item_id, {}).update(step.changes)
+
+    def revive(self) -> Step:
+        """The step that creates the vanished job from all that is known; kept until it has arrived."""
+        started = jsontext.dump(self._started_at)
+        changes = {
+            **self._birth,
+            "status": b'"active"',
+            "created_at": started,
+            "started_at": started,
+            **self._life,
+        }
+        # A copy made in one go: another thread may be adding items.
+        for item_id, known in list(self._items.items()):
+            for name in channels.ITEM_FIELDS:
+                changes[f"item:{name}:{item_id}"] = known.get(name, b"null")
+        self.revival = Step("recreate", self.job_id, self.owner, changes)
+        return self.revival
+
+    def settle(self, entry: Entry, answer: Answer) -> None:
+        """Take in what Redis said to an entry."""
+        if answer.verdict == "ok":
+            self.opened = True
+        elif answer.verdict == "finished":
+            self.end_elsewhere(answer.detail or "finished")
+        elif answer.verdict == "owner":
+            self.refused = (
+                f"The job {self.job_id} belongs to another owner. Use the owner it was created with, or a new id."
+            )
+        elif answer.verdict == "kind":
+            self.refused = f"The job {self.job_id} is of kind {answer.detail}. Use that kind, or a new id."
+        else:
+            self.refused = f"The job {self.job_id} is not in Redis and was never opened. Open it with job()."
+
+    def end_elsewhere(self, status: str) -> None:
+        """Somebody else ended it. What this worker reported before stays reported."""
+        self.ended_elsewhere = status
+
+    def error(self) -> JobExists | JobFinished | None:
+        """Why a worker cannot have this job, or None."""
+        if self.refused is not None:
+            return JobExists(self.job_id, self.refused)
+        if self.ended_elsewhere is not None:
+            return finished(self.job_id, self.ended_elsewhere)
+        return None

@@ -1,0 +1,88 @@
+"""What the publisher says about events that did not go straight into Redis: log lines and errors, never a payload."""
+
+from __future__ import annotations
+
+import logging
+from typing import Final
+
+from publisher import retry
+from publisher.calls import Answer, Draft
+from publisher.exceptions import PublishError
+from publisher.options import Options
+from publisher.record import Entry, JobRecord
+
+log: Final = logging.getLogger("publisher")
+
+
+def unreachable(what: str, where: str, error: BaseException, options: Options) -> PublishError:
+    """The error for something that could not be sent."""
+    fault = retry.fault(error)
+    remedy = fault.value
+    if fault is retry.Fault.AWAY and options.on_error == "raise":
+        remedy += "; on_error='buffer' would keep events until it is back"
+    return PublishError(f"{what} could not be sent to Redis at {where} ({reason(error)}). {remedy}.")
+
+
+def reason(error: BaseException) -> str:
+    """An error of redis-py in a few words."""
+    words = " ".join(str(error).split())[:200].rstrip(".")
+    return f"{type(error).__name__}: {words}" if words else type(error).__name__
+
+
+def name(entry: Entry) -> str:
+    """An entry for a log line or an error."""
+    if isinstance(entry, Draft):
+        return f"The event {entry.type} for {entry.channel}"
+    return f"The step {entry.op} of job {entry.job_id}"
+
+
+def outage(where: str, error: BaseException) -> None:
+    log.warning("Redis at %s takes no events (%s); they wait here and are sent when it does.", where, reason(error))
+
+
+def recovered(where: str) -> None:
+    log.info("Redis at %s takes events again; all that waited have been sent.", where)
+
+
+def given_up(entry: Entry, where: str, error: BaseException) -> None:
+    log.error("%s was given up: Redis at %s refused it (%s).", name(entry), where, reason(error))
+
+
+def unfinished(record: JobRecord, seconds: float) -> None:
+    log.error(
+        "The end of job %s is not in Redis after %g s. It is sent as soon as Redis is back and while this process "
+        "lives; keep the process, or raise flush_timeout_s.",
+        record.job_id,
+        seconds,
+    )
+
+
+def left_over(count: int, where: str, seconds: float) -> None:
+    log.error(
+        "%d events could not be sent to Redis at %s within %g s and are lost if this process ends. "
+        "Bring Redis back first, or raise flush_timeout_s.",
+        count,
+        where,
+        seconds,
+    )
+
+
+def settle_quietly(entry: Entry, record: JobRecord, answer: Answer) -> None:
+    """Take in the answer to an entry."""
+    record.settle(entry, answer)
+
+
+def settle(entry: Entry, record: JobRecord | None, answer: Answer) -> None:
+    """Take in the answer to an entry and say what its sender will not be told otherwise."""
+    if record is None:
+        if answer.verdict != "ok":
+            log.warning("%s was dropped: its job is %s.", name(entry), answer.detail or answer.verdict)
+        return
+    deaf = record.deaf
+    record.settle(entry, answer)
+    if deaf or not record.deaf:
+        return
+    if record.refused is not None:
+        log.error("%s Its events are dropped.", record.refused)
+    else:
+        log.info("The job %s was ended elsewhere (%s); events are dropped.", record.job_id, record.ended_elsewhere)

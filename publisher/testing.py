@@ -1,0 +1,62 @@
+"""Publishers for users' own tests: they check and answer as the real ones do, and keep the events instead of
+sending them.
+
+    pub = RecordingPublisher()
+    my_code(pub)
+    assert [event.type for event in pub.on("job:42")] == ["job.created", "job.started", "job.completed"]
+
+Nothing expires, and there is no limit but memory. They are no threads' playground: one test, one publisher.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+
+from publisher.asyncio import AsyncPublisher
+from publisher.client import Publisher
+from publisher.envelope import Event
+from publisher.memory import AsyncMemoryTransport, MemoryStore, MemoryTransport
+from publisher.options import Options
+
+__all__ = ["AsyncRecordingPublisher", "RecordingPublisher"]
+
+
+class Recording:
+    """What both fakes remember."""
+
+    _store: MemoryStore
+
+    @property
+    def events(self) -> list[Event]:
+        """All events so far, on all channels, in order. ``event.data`` is JSON text; see :meth:`data`."""
+        return self._store.events()
+
+    def on(self, channel: str) -> list[Event]:
+        """The events of one channel, in order."""
+        return [event for event in self.events if event.channel == channel]
+
+    def data(self, channel: str) -> list[tuple[str, Any]]:
+        """Type and data of the events of one channel, in order."""
+        return [(event.type, orjson.loads(event.data)) for event in self.on(channel)]
+
+    def clear(self) -> None:
+        """Forget all events and jobs."""
+        self._store.clear()
+
+
+class RecordingPublisher(Recording, Publisher):
+    """A :class:`publisher.Publisher` without Redis."""
+
+    def __init__(self, *, prefix: str = "sse", max_event_bytes: int = 262_144) -> None:
+        self._store = MemoryStore()
+        self._start(Options(prefix, max_event_bytes=max_event_bytes), MemoryTransport(self._store))
+
+
+class AsyncRecordingPublisher(Recording, AsyncPublisher):
+    """A :class:`publisher.AsyncPublisher` without Redis."""
+
+    def __init__(self, *, prefix: str = "sse", max_event_bytes: int = 262_144) -> None:
+        self._store = MemoryStore()
+        self._start(Options(prefix, max_event_bytes=max_event_bytes), AsyncMemoryTransport(self._store))
