@@ -1,0 +1,57 @@
+"""Answers that are not streams: JSON, errors, and the soft refusal of a stream."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping
+from typing import Any, Final
+
+import orjson
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from gateway import sse
+from gateway.closing import Closing
+from gateway.encoder import Encoder
+from gateway.exceptions import HTTPError, Unauthorized
+
+STREAM_HEADERS: Final = [
+    (b"content-type", b"text/event-stream; charset=utf-8"),
+    (b"cache-control", b"no-cache, no-transform"),
+    (b"x-accel-buffering", b"no"),
+    (b"x-content-type-options", b"nosniff"),
+]
+REFUSAL_RETRY_S: Final = (5, 30)
+
+
+def json_response(data: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    """JSON that nobody may keep."""
+    fixed = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
+    return Response(orjson.dumps(data), status, {**fixed, **(headers or {})}, "application/json")
+
+
+def error_response(error: HTTPError) -> Response:
+    """``{"error": {"code", "message"}}`` with the right status."""
+    headers: dict[str, str] = {}
+    if isinstance(error, Unauthorized):
+        headers["www-authenticate"] = 'Bearer realm="sse-gateway"'
+    if error.status in (429, 503):
+        headers["retry-after"] = str(random.randint(*REFUSAL_RETRY_S))
+    return json_response({"error": {"code": error.code, "message": error.sentence}}, error.status, headers)
+
+
+async def refuse_stream(
+    scope: Scope, receive: Receive, send: Send, closing: Closing, encoder: Encoder, accepts_events: bool
+) -> None:
+    """Temporarily no. A browser's EventSource dies of any status but 200, so it gets a stream that says when to come
+    back and ends; everybody else gets 429 or 503."""
+    seconds = random.randint(*REFUSAL_RETRY_S)
+    if not accepts_events:
+        status = 429 if closing in (Closing.NODE_LIMIT, Closing.USER_LIMIT, Closing.RATE_LIMIT) else 503
+        error = {"error": {"code": closing.reason, "message": closing.sentence}}
+        await json_response(error, status, {"retry-after": str(seconds)})(scope, receive, send)
+        return
+    body = sse.retry(random.randint(seconds * 1000, REFUSAL_RETRY_S[1] * 1000)) + encoder.refusal(closing)
+    length = (b"content-length", str(len(body)).encode())
+    await send({"type": "http.response.start", "status": 200, "headers": [*STREAM_HEADERS, length]})
+    await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body})

@@ -1,0 +1,113 @@
+"""Puts it all together: the one file that knows all others."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import AsyncIterator
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute
+
+from gateway import answers
+from gateway.dialects import clients, generation, jobs, tasks, video
+from gateway.exceptions import BadRequest, HTTPError, MethodNotAllowed, NotFound, Unavailable
+from gateway.node import Node
+from gateway.paths import RawPaths
+from gateway.routes import cluster, events, health, pages, streams, tickets
+from gateway.routes import jobs as job_routes
+from gateway.settings import Settings
+from gateway.store import StoreDown
+from publisher import PublishError
+
+log = logging.getLogger("gateway.app")
+
+ALLOWED_HEADERS = ["Authorization", "Cache-Control", "Content-Type", "Last-Event-ID"]
+
+
+def create_app(node: Node, extra: list[BaseRoute] | None = None) -> Starlette:
+    """The node's ASGI application. ``extra`` are routes that only ``dev`` has."""
+    routes: list[BaseRoute] = []
+    for module in (
+        streams,
+        job_routes,
+        events,
+        tickets,
+        cluster,
+        health,
+        pages,
+        jobs,
+        clients,
+        generation,
+        tasks,
+        video,
+    ):
+        routes += module.routes(node)
+    return Starlette(
+        routes=[*routes, *(extra or [])],
+        middleware=_middleware(node.settings),
+        exception_handlers={
+            HTTPException: _starlette_error,
+            HTTPError: _http_error,
+            ValueError: _value_error,
+            StoreDown: _redis_down,
+            PublishError: _redis_down,
+        },
+        lifespan=_lifespan(node),
+    )
+
+
+def _lifespan(node: Node) -> object:
+    @contextlib.asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        async with node.running():
+            yield
+
+    return lifespan
+
+
+def _middleware(settings: Settings) -> list[Middleware]:
+    stack = [Middleware(RawPaths)]
+    if settings.cors_origins:
+        stack.insert(
+            0,
+            Middleware(
+                CORSMiddleware,
+                allow_origins=list(settings.cors_origins),
+                allow_credentials=True,
+                allow_methods=["GET", "HEAD", "POST", "PATCH", "DELETE"],
+                allow_headers=ALLOWED_HEADERS,
+                max_age=600,
+            ),
+        )
+    return stack
+
+
+async def _http_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPError)
+    return answers.error_response(error)
+
+
+async def _starlette_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    if error.status_code == 404:
+        return answers.error_response(NotFound("There is nothing at this path."))
+    if error.status_code == 405:
+        response = answers.error_response(MethodNotAllowed("This path does not know the method."))
+        response.headers.update(error.headers or {})
+        return response
+    return answers.error_response(BadRequest(error.detail))
+
+
+async def _value_error(request: Request, error: Exception) -> Response:
+    return answers.error_response(BadRequest(str(error)))
+
+
+async def _redis_down(request: Request, error: Exception) -> Response:
+    log.warning("redis.request_failed %s", error)
+    return answers.error_response(Unavailable("Redis does not answer; try again later."))

@@ -1,0 +1,99 @@
+"""One channel on this node: how far it has come, and who listens to it."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final
+
+from gateway import cursor
+from publisher import channels
+from publisher.envelope import Event, Position
+
+if TYPE_CHECKING:
+    from gateway.connection import Connection
+    from gateway.encoder import Encoder
+
+TAIL_EVENTS: Final = 256
+TAIL_BYTES: Final = 512 * 1024
+
+
+class Channel:
+    """``position`` is the last event that every live member has; None until the history was read once."""
+
+    __slots__ = (
+        "checked_at",
+        "idle_since",
+        "is_job",
+        "joiners",
+        "members",
+        "name",
+        "part",
+        "position",
+        "size",
+        "tag",
+        "tail",
+        "tail_bytes",
+        "watchers",
+    )
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.tag = cursor.tag(name)
+        self.is_job = channels.job_id_of(name) is not None
+        self.position: Position | None = None
+        self.part = b""
+        self.members: dict[Encoder, set[Connection]] = {}
+        self.size = 0
+        self.joiners = 0
+        self.tail: deque[Event] = deque()
+        self.tail_bytes = 0
+        self.idle_since: float | None = None
+        self.checked_at = 0.0
+        self.watchers: set[Callable[[], None]] = set()
+
+    @property
+    def used(self) -> bool:
+        return self.size > 0 or self.joiners > 0
+
+    def move_to(self, position: Position) -> None:
+        """Every live member has everything up to ``position``."""
+        self.position = position
+        self.part = cursor.part(self.tag, position)
+
+    def add(self, connection: Connection) -> None:
+        members = self.members.setdefault(connection.encoder, set())
+        if connection not in members:
+            members.add(connection)
+            self.size += 1
+
+    def remove(self, connection: Connection) -> None:
+        members = self.members.get(connection.encoder)
+        if members is not None and connection in members:
+            members.remove(connection)
+            self.size -= 1
+            if not members:
+                del self.members[connection.encoder]
+
+    def join(self) -> None:
+        """Somebody reads the history to join: keep what arrives meanwhile, so that the two can be spliced."""
+        self.joiners += 1
+
+    def joined(self) -> None:
+        """The reader of :meth:`join` is done, or gone."""
+        self.joiners -= 1
+        if not self.joiners:
+            self.tail.clear()
+            self.tail_bytes = 0
+
+    def keep(self, event: Event) -> None:
+        """Remember an event for the joiners, as many as are allowed; who needs older ones reads the history again."""
+        self.tail.append(event)
+        self.tail_bytes += len(event.data)
+        while len(self.tail) > TAIL_EVENTS or (self.tail_bytes > TAIL_BYTES and len(self.tail) > 1):
+            self.tail_bytes -= len(self.tail.popleft().data)
+
+    def stir(self) -> None:
+        """Something happened on this channel: wake those who wait for a job to appear."""
+        for watcher in tuple(self.watchers):
+            watcher()

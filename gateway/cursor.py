@@ -1,0 +1,47 @@
+"""The cursor: what ``id:`` carries and ``Last-Event-ID`` brings back.
+
+One part per channel of the connection, ``TAG.EPOCH.SEQ.MARK``, joined by commas; the tag names the channel. A cursor
+grants nothing: it only says how far its bearer had read, and the channels to read come from the request. Any text may
+come back from outside, so parsing never fails; what it cannot read is simply not there.
+"""
+
+from __future__ import annotations
+
+import re
+from base64 import urlsafe_b64encode
+from functools import lru_cache
+from hashlib import blake2b
+from typing import Final
+
+from publisher.envelope import NO_MARK, START, Position
+
+MAX_LENGTH: Final = 4096
+"""32 channels need about 1,400 characters."""
+
+_PART = re.compile(r"([A-Za-z0-9_-]{8})\.([A-Za-z]{8})\.([1-9][0-9]{0,15})\.([A-Za-z0-9_-]{6})")
+_START_PART = re.compile(r"([A-Za-z0-9_-]{8})\.0")
+
+
+@lru_cache(maxsize=4096)
+def tag(channel: str) -> str:
+    """The eight characters that stand for a channel in a cursor."""
+    return urlsafe_b64encode(blake2b(channel.encode(), digest_size=6).digest()).decode()
+
+
+def part(channel_tag: str, position: Position) -> bytes:
+    """The part of one channel."""
+    if position.mark == NO_MARK:
+        return f"{channel_tag}.0".encode()
+    return f"{channel_tag}.{position.epoch}.{position.seq}.{position.mark}".encode()
+
+
+def parse(text: str) -> dict[str, Position]:
+    """Positions by channel tag. Whatever is not a part is left out; nothing is ever raised."""
+    positions: dict[str, Position] = {}
+    for piece in text[:MAX_LENGTH].split(","):
+        found = _PART.fullmatch(piece)
+        if found:
+            positions[found[1]] = Position(found[2], int(found[3]), found[4])
+        elif start := _START_PART.fullmatch(piece):
+            positions[start[1]] = START
+    return positions

@@ -1,0 +1,1 @@
+"""The native API. Each module's ``routes(node)`` returns its routes."""

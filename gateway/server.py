@@ -1,0 +1,69 @@
+"""The process: uvicorn's server with a drain that begins at the signal, and exit code 0 after a clean one.
+
+uvicorn runs the lifespan's shutdown only after every connection has ended, which open streams never do by themselves;
+so the node is told first, and lets its streams go over the drain window while the socket still answers ``/readyz``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import signal
+import socket
+import threading
+from collections.abc import Awaitable, Callable, Generator
+from types import FrameType
+
+import uvicorn
+
+
+class GatewayServer(uvicorn.Server):
+    """``drain`` is awaited between the signal and the closing of the sockets; a second signal cuts it short by
+    calling ``hurry``."""
+
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        *,
+        drain: Callable[[], Awaitable[None]],
+        hurry: Callable[[], None],
+        started: Callable[[], None] = lambda: None,
+    ) -> None:
+        super().__init__(config)
+        self._drain = drain
+        self._hurry = hurry
+        self._tell_started = started
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        # What exists now lives as long as the process: the collector need not look at it again.
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(50_000, 20, 100)
+        if self.started:
+            self._tell_started()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        if not self.force_exit:
+            await self._drain()
+        await super().shutdown(sockets)
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Generator[None, None, None]:
+        """As uvicorn's, but the signal is not raised again afterwards: a clean stop exits with 0."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        handled = (signal.SIGINT, signal.SIGTERM)
+        originals = {number: signal.signal(number, self.handle_exit) for number in handled}
+        try:
+            yield
+        finally:
+            for number, handler in originals.items():
+                signal.signal(number, handler)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        if self.should_exit:
+            self.force_exit = True
+            self._hurry()
+        self.should_exit = True

@@ -1,0 +1,413 @@
+"""One stream from request to end: admission, access, opening, catching up, farewell.
+
+The hot path does not run here: the hub writes to the socket itself. A stream's task only reads the history, at the
+beginning and whenever its connection has fallen behind, and sleeps otherwise.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import random
+import secrets
+import time
+from collections.abc import Callable
+from typing import Final, NamedTuple
+
+from starlette.requests import Request
+from starlette.types import Receive, Scope, Send
+
+from gateway import answers, continuity, cursor, sse
+from gateway.channel import Channel
+from gateway.closing import Closing
+from gateway.connection import Connection
+from gateway.continuity import Snapshot
+from gateway.encoder import Encoder
+from gateway.exceptions import HTTPError, NotFound, Refused
+from gateway.hub import reset_blocks
+from gateway.node import Node
+from gateway.plan import Plan
+from gateway.presence import Place
+from gateway.principal import Principal
+from gateway.protocol import EXTENSION, GatewayProtocol
+from gateway.reconciler import newest
+from gateway.store import StoreDown
+from publisher import channels as names
+from publisher.envelope import Event, Position
+from publisher.job import Job
+
+log = logging.getLogger("gateway.stream")
+
+SUBSCRIBE_TIMEOUT_S: Final = 5.0
+FAREWELL_S: Final = 5.0
+COMMENT: Final = b": ok\n"
+
+
+class StreamRoute:
+    """An ASGI application for one stream route. ``plan`` reads the request and may raise :class:`HTTPError` or
+    ``ValueError``; it gets the caller, because some routes mean the caller's own channels."""
+
+    def __init__(self, node: Node, plan: Callable[[Request, Principal], Plan], encoder: Encoder) -> None:
+        """``encoder`` words the refusals, when there is no plan yet."""
+        self._node = node
+        self._plan = plan
+        self._encoder = encoder
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request = Request(scope)
+        accepts_events = "text/event-stream" in request.headers.get("accept", "")
+        try:
+            await self._serve(request, scope, send)
+        except Refused as refused:
+            self._node.metrics.refused[refused.closing.reason] += 1
+            await answers.refuse_stream(scope, receive, send, refused.closing, self._encoder, accepts_events)
+        except StoreDown:
+            self._node.metrics.refused[Closing.REDIS_DOWN.reason] += 1
+            await answers.refuse_stream(scope, receive, send, Closing.REDIS_DOWN, self._encoder, accepts_events)
+        except HTTPError as error:
+            self._node.metrics.refused[error.code] += 1
+            await answers.error_response(error)(scope, receive, send)
+
+    async def _serve(self, request: Request, scope: Scope, send: Send) -> None:
+        node = self._node
+        principal = await node.stream_caller(request)
+        plan = self._plan(request, principal)
+        node.check_channels(principal, plan.channels)
+        if scope["method"] == "HEAD":
+            await _start(send)
+            await send({"type": "http.response.body", "body": b""})
+            return
+        if node.draining:
+            raise Refused(Closing.DRAINING)
+        if not node.subscriber.up:
+            raise Refused(Closing.REDIS_DOWN)
+        node.limits.enter(time.monotonic())
+        place = Place(node.user_key(principal, request), plan.channels)
+        try:
+            if not await node.presence.arrive(place):
+                raise Refused(Closing.USER_LIMIT)
+            try:
+                await Stream(node, plan, principal, scope, send, _last_event_id(request)).run()
+            finally:
+                node.presence.leave(place)
+        finally:
+            node.limits.leave()
+
+
+def _last_event_id(request: Request) -> str:
+    found = request.headers.get("last-event-id")
+    if found is None:
+        found = request.query_params.get("lastEventId") or request.query_params.get("last_event_id")
+    return found or ""
+
+
+async def _start(send: Send, status: int = 200) -> None:
+    headers = answers.STREAM_HEADERS if status == 200 else [(b"cache-control", b"no-store")]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+
+
+class Read(NamedTuple):
+    """One channel as the first read found it; ``asked`` is where the hub stood when the read was sent."""
+
+    snapshot: Snapshot
+    jobs: list[Job]
+    asked: Position | None
+
+    def leaves_nothing(self, position: Position | None) -> bool:
+        """Whether this is a job that has ended and a client at ``position`` has all of it."""
+        return bool(self.jobs) and self.jobs[0].finished and position == self.snapshot.top
+
+
+class Stream:
+    """The task's side of a connection."""
+
+    def __init__(
+        self, node: Node, plan: Plan, principal: Principal, scope: Scope, send: Send, last_event_id: str
+    ) -> None:
+        self._node = node
+        self._plan = plan
+        self._principal = principal
+        self._send = send
+        self._peer: GatewayProtocol = scope["extensions"][EXTENSION]
+        self._cursor = last_event_id
+        self._woken = asyncio.Event()
+        self._loop = asyncio.get_running_loop()
+        self._connection = Connection(
+            secrets.token_urlsafe(9),
+            plan.encoder,
+            self._peer,
+            limit=node.settings.queue_bytes,
+            wake=self._woken.set,
+            subject=principal.subject,
+            now=time.monotonic(),
+        )
+
+    async def run(self) -> None:
+        """Serve until the end. Raises before the response has begun, never afterwards."""
+        node, connection = self._node, self._connection
+        channels = [node.hub.channel(name) for name in self._plan.channels]
+        for channel in channels:
+            channel.join()
+        joined = True
+        try:
+            reads = await self._first_read(channels)
+            positions = self._where(channels)
+            pairs = zip(channels, positions, reads, strict=True)
+            if all(channel.is_job and read.leaves_nothing(position) for channel, position, read in pairs):
+                await self._nothing_more()
+                return
+            await _start(self._send)
+            connection.chunked = self._peer.chunked
+            connection.channels = channels
+            self._peer.attach(connection)
+            node.opened(connection, self._principal.expires_at)
+            try:
+                self._open(channels, positions, reads)
+                node.hub.flush()
+                await self._catch_up()
+                for channel in channels:
+                    channel.joined()
+                joined = False
+                await self._stay()
+                await self._farewell()
+            finally:
+                node.closed(connection)
+                self._peer.detach()
+        finally:
+            if joined:
+                for channel in channels:
+                    channel.joined()
+
+    # Opening ---
+
+    async def _first_read(self, channels: list[Channel]) -> list[Read]:
+        """Subscribe, then read, so that nothing falls in between; wait for jobs that are not there yet."""
+        try:
+            async with asyncio.timeout(SUBSCRIBE_TIMEOUT_S):
+                await asyncio.gather(*[self._node.subscriber.want(channel.name) for channel in channels])
+        except TimeoutError:
+            raise StoreDown("Redis did not confirm the subscription.") from None
+        deadline = self._loop.time() + self._node.settings.job_wait_s
+        return list(await asyncio.gather(*[self._read_when_there(channel, deadline) for channel in channels]))
+
+    async def _read_when_there(self, channel: Channel, deadline: float) -> Read:
+        changed = asyncio.Event()
+        channel.watchers.add(changed.set)
+        try:
+            while True:
+                changed.clear()
+                read = await self._read(channel, channel.position)
+                if not channel.is_job or (read.jobs and self._may_have(read.jobs[0])):
+                    return read
+                try:
+                    async with asyncio.timeout_at(deadline):
+                        await changed.wait()
+                except TimeoutError:
+                    raise NotFound("There is no such job.") from None
+        finally:
+            channel.watchers.discard(changed.set)
+
+    def _may_have(self, job: Job) -> bool:
+        return self._node.may_read_job(self._principal, job) and self._plan.accepts_job(job)
+
+    async def _read(self, channel: Channel, asked: Position | None) -> Read:
+        """The events after the older of the cursor and the channel's own position, and the newest state."""
+        mine = cursor.parse(self._cursor).get(channel.tag)
+        afters = [position.seq for position in (mine, asked) if position is not None]
+        after = min(afters) if afters else None
+        snapshot, jobs = await newest(self._node.history, channel.name, after, everything=bool(self._cursor))
+        return Read(snapshot, jobs, asked)
+
+    def _where(self, channels: list[Channel]) -> list[Position | None]:
+        """Where the cursor stands on each channel; None where it says nothing."""
+        known = cursor.parse(self._cursor)
+        return [known.get(channel.tag) for channel in channels]
+
+    async def _nothing_more(self) -> None:
+        self._node.metrics.resumes["ended"] += 1
+        await _start(self._send, 204)
+        await self._send({"type": "http.response.body", "body": b""})
+
+    def _open(self, channels: list[Channel], positions: list[Position | None], reads: list[Read]) -> None:
+        """The greeting, then per channel what was missed or the newest state."""
+        connection = self._connection
+        for channel, position, read in zip(channels, positions, reads, strict=True):
+            connection.behind[channel] = position or read.snapshot.top
+        self._greet(channels, resumed=None not in positions)
+        for channel, position, read in zip(channels, positions, reads, strict=True):
+            if position is not None:
+                self._resume(channel, position, read)
+            elif self._cursor:
+                self._node.metrics.resumes["reset"] += 1
+                self._reset(channel, read.snapshot, read.jobs, "cursor")
+            else:
+                self._fresh(channel, read)
+            self._learn(channel, read.snapshot, read.asked)
+            self._splice(channel)
+
+    def _greet(self, channels: list[Channel], *, resumed: bool) -> None:
+        low, high = self._node.settings.retry_ms
+        retry = sse.retry(random.randint(low, high))
+        blocks = self._plan.encoder.opened(self._connection.id, [channel.name for channel in channels], resumed)
+        line = self._connection.id_line()
+        self._queue(
+            [retry + line + blocks[0], *[line + block for block in blocks[1:]]] if blocks else [retry + COMMENT]
+        )
+
+    def _fresh(self, channel: Channel, read: Read) -> None:
+        line = self._connection.id_line()
+        shown = [job for job in read.jobs if channel.is_job or not job.finished]
+        blocks = [block for job in shown for block in self._plan.encoder.state(job, read.snapshot.top.seq)]
+        self._queue([line + block for block in blocks])
+        self._note_end(channel, read.jobs)
+
+    def _resume(self, channel: Channel, position: Position, read: Read) -> None:
+        if self._connection.paused:
+            return  # stays behind: the history is read again when the peer has taken what came before
+        events = continuity.missed(position, read.snapshot)
+        if events is None:
+            self._node.metrics.resumes["reset"] += 1
+            self._reset(channel, read.snapshot, read.jobs, _loss(position, read.snapshot))
+            return
+        self._node.metrics.resumes["replayed" if events else "current"] += 1
+        self._replay(channel, events)
+
+    # Between history and live -----------------------------------------------------------------------------------------
+
+    def _learn(self, channel: Channel, snapshot: Snapshot, asked: Position | None) -> None:
+        if not self._node.hub.learn(channel, snapshot, asked):
+            self._node.reconciler.suspect(channel)
+
+    def _splice(self, channel: Channel) -> None:
+        """Go live if what this stream has joins up with what the hub has."""
+        lacking = self._node.hub.splice(self._connection, channel, self._connection.behind[channel])
+        if lacking is not None:
+            self._replay(channel, lacking)
+            del self._connection.behind[channel]
+
+    def _replay(self, channel: Channel, events: list[Event]) -> None:
+        connection, encoder = self._connection, self._plan.encoder
+        frames = []
+        for event in events:
+            connection.behind[channel] = event.position
+            block = encoder.event(event)
+            if block is not None:
+                frames.append(connection.id_line() + block)
+        self._queue(frames)
+        self._node.metrics.replayed += len(events)
+        if channel.is_job and events and events[-1].type in names.TERMINAL_TYPES:
+            connection.channel_ended(channel)
+
+    def _reset(self, channel: Channel, snapshot: Snapshot, jobs: list[Job], reason: str) -> None:
+        connection = self._connection
+        self._node.metrics.resets[reason] += 1
+        connection.behind[channel] = snapshot.top
+        line = connection.id_line()
+        blocks = reset_blocks(self._plan.encoder, channel.name, reason, jobs, snapshot.top.seq)
+        self._queue([line + block for block in blocks])
+        self._note_end(channel, jobs)
+
+    def _note_end(self, channel: Channel, jobs: list[Job]) -> None:
+        if channel.is_job and jobs and jobs[0].finished:
+            self._connection.channel_ended(channel)
+
+    def _queue(self, frames: list[bytes]) -> None:
+        if frames:
+            self._node.hub.queue(self._connection, self._connection.framed(frames))
+
+    async def _catch_up(self) -> None:
+        """Read the history page by page until every channel is live; the peer sets the pace."""
+        connection = self._connection
+        while connection.behind and not connection.is_ending():
+            for channel in list(connection.behind):
+                await self._drained()
+                if connection.is_ending():
+                    return
+                try:
+                    await self._read_on(channel)
+                except StoreDown:
+                    await asyncio.sleep(random.uniform(0.1, 0.5))
+            self._node.hub.flush()
+
+    async def _read_on(self, channel: Channel) -> None:
+        position = self._connection.behind[channel]
+        asked = channel.position
+        after = position.seq if asked is None else min(position.seq, asked.seq)
+        snapshot = await self._node.history.read(channel.name, after)
+        self._learn(channel, snapshot, asked)
+        events = continuity.missed(position, snapshot)
+        if events is None:
+            snapshot, jobs = await newest(self._node.history, channel.name, everything=True)
+            self._reset(channel, snapshot, jobs, _loss(position, snapshot))
+        else:
+            self._replay(channel, events)
+        self._splice(channel)
+
+    async def _drained(self) -> None:
+        """Wait until the peer has taken what is queued, or the stream is to end."""
+        connection = self._connection
+        while (connection.paused or connection.queued) and not connection.is_ending():
+            await self._more_room()
+
+    async def _emptied(self) -> None:
+        connection = self._connection
+        while (connection.paused or connection.queued) and not connection.lost:
+            await self._more_room()
+
+    async def _more_room(self) -> None:
+        self._woken.clear()
+        self._connection.write_pending()
+        if self._connection.paused:
+            await self._woken.wait()
+
+    async def _stay(self) -> None:
+        """Live. Sleep until the connection has fallen behind, or ends."""
+        connection = self._connection
+        while not connection.is_ending():
+            self._woken.clear()
+            if not connection.behind:
+                await self._woken.wait()
+            if connection.behind and not connection.is_ending():
+                for channel in connection.behind:
+                    channel.join()
+                joined = list(connection.behind)
+                try:
+                    await self._catch_up()
+                finally:
+                    for channel in joined:
+                        channel.joined()
+
+    # The end ---
+
+    async def _farewell(self) -> None:
+        """The last words, and the end of the response; a peer that does not take them is cut off."""
+        connection, closing = self._connection, self._connection.closing
+        assert closing is not None
+        self._node.hub.discard(connection)
+        if closing in (Closing.GONE, Closing.STALLED, Closing.PROTOCOL):
+            self._peer.abort()
+            return
+        if closing is Closing.FINISHED and self._plan.encoder.end_delay_s:
+            await asyncio.sleep(self._plan.encoder.end_delay_s)
+        blocks = self._plan.encoder.closing(closing)
+        if closing.reconnect:
+            low, high = self._node.settings.retry_ms
+            retry = sse.retry(random.randint(low, high))
+            blocks = [retry + blocks[0], *blocks[1:]] if blocks else [retry + COMMENT]
+        self._queue(blocks)
+        self._node.hub.flush()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(FAREWELL_S):
+                await self._emptied()
+        if connection.queued or connection.paused:
+            self._peer.abort()
+            return
+        self._peer.detach()
+        await self._send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+def _loss(position: Position, snapshot: Snapshot) -> str:
+    """The reason of a reset: the history no longer holds this position, or no longer holds what came after it."""
+    gone = position.epoch != snapshot.top.epoch or position.seq >= snapshot.top.seq
+    return "history_lost" if gone else "history_trimmed"

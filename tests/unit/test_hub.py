@@ -1,0 +1,215 @@
+"""The hub: every event once and in order, or a channel in doubt; nobody pays for anybody else."""
+
+from __future__ import annotations
+
+from gateway.continuity import Snapshot
+from gateway.cursor import parse
+from publisher.envelope import NO_MARK, START, Event
+from publisher.job import Job
+from tests.unit.hub_world import EPOCH, World, at, event, events, mark
+
+
+def data_of(text: str) -> list[str]:
+    return [line.removeprefix("data: ") for line in text.splitlines() if line.startswith("data: ")]
+
+
+def test_what_one_read_brought_is_one_write_per_connection() -> None:
+    """Events are merged: three events of one read are one write."""
+    world = World()
+    channel = world.channel("topic:a", START)
+    _, socket = world.connect(channel)
+    world.receive(*events("topic:a", 1, 3))
+    assert len(socket.written) == 1
+    assert data_of(socket.text) == ["1", "2", "3"]
+
+
+def test_connections_on_the_same_channels_share_the_same_bytes() -> None:
+    """Encoded once, whoever listens."""
+    world = World()
+    channel = world.channel("topic:a", START)
+    sockets = [world.connect(channel)[1] for _ in range(3)]
+    world.receive(event("topic:a", 1))
+    assert len({id(socket.written[0]) for socket in sockets}) == 1
+
+
+def test_a_repeated_event_is_not_delivered_twice_and_puts_its_channel_in_doubt() -> None:
+    """The same number may be a repetition, or another event after a failover: only Redis knows."""
+    world = World()
+    channel = world.channel("topic:a", START)
+    _, socket = world.connect(channel)
+    world.receive(event("topic:a", 1))
+    world.receive(event("topic:a", 1))
+    assert data_of(socket.text) == ["1"]
+    assert world.suspects == ["topic:a"]
+
+
+def test_nothing_is_delivered_behind_a_gap() -> None:
+    """An event whose predecessor is missing waits for the history."""
+    world = World()
+    channel = world.channel("topic:a", at(1))
+    _, socket = world.connect(channel)
+    world.receive(event("topic:a", 3))
+    assert socket.written == []
+    assert world.suspects == ["topic:a"]
+    assert world.hub.learn(channel, Snapshot(at(3), events("topic:a", 2, 3)), at(1))
+    world.hub.flush()
+    assert data_of(socket.text) == ["2", "3"]
+
+
+def test_the_right_number_of_another_history_is_noticed() -> None:
+    """After a failover the numbers go on, but the chain of marks does not."""
+    world = World()
+    channel = world.channel("topic:a", at(5))
+    _, socket = world.connect(channel)
+    world.receive(event("topic:a", 6, history="x"))
+    assert socket.written == []
+    assert world.suspects == ["topic:a"]
+
+
+def test_a_lost_tail_is_no_continuation() -> None:
+    """Redis has fewer events than were delivered: the members must be reset."""
+    world = World()
+    channel = world.channel("topic:a", at(5))
+    assert not world.hub.learn(channel, Snapshot(at(3), []), at(5))
+    assert not world.hub.learn(channel, Snapshot(at(7, "x"), events("topic:a", 6, 7, history="x")), at(5))
+
+
+def test_a_snapshot_older_than_what_arrived_since_is_no_loss() -> None:
+    """The answer to a read may come after newer announcements."""
+    world = World()
+    channel = world.channel("topic:a", at(1))
+    _, socket = world.connect(channel)
+    world.receive(*events("topic:a", 2, 4))
+    assert world.hub.learn(channel, Snapshot(at(3), events("topic:a", 2, 3)), at(1))
+    world.hub.flush()
+    assert data_of(socket.text) == ["2", "3", "4"]
+    assert channel.position == at(4)
+
+
+def test_a_joiner_is_spliced_in_with_what_came_while_it_read() -> None:
+    """Subscribe first, read the history, then join the two."""
+    world = World()
+    channel = world.channel("topic:a", at(2))
+    channel.join()
+    world.receive(*events("topic:a", 3, 5))
+    connection, _ = world.connect()
+    connection.channels = [channel]
+    lacking = world.hub.splice(connection, channel, at(3))
+    assert lacking is not None and [e.seq for e in lacking] == [4, 5]
+    assert channel.size == 1
+
+
+def test_a_joiner_that_does_not_join_up_has_to_read_again() -> None:
+    world = World()
+    channel = world.channel("topic:a", at(2))
+    connection, _ = world.connect()
+    connection.channels = [channel]
+    assert world.hub.splice(connection, channel, at(1)) is None
+    assert channel.size == 0
+
+
+def test_events_before_the_first_read_of_the_history_are_not_lost() -> None:
+    """They wait in the tail and continue what the first read brings."""
+    world = World()
+    channel = world.hub.channel("topic:a")
+    channel.join()
+    world.receive(*events("topic:a", 2, 4))
+    assert channel.position is None
+    assert world.hub.learn(channel, Snapshot(at(3), []), None)
+    assert channel.position == at(4)
+
+
+def test_a_reset_tells_every_member_and_gives_the_newest_state() -> None:
+    world = World()
+    channel = world.channel("job:a", at(5))
+    connection, socket = world.connect(channel)
+    job = Job(job_id="a", kind="k", status="completed")
+    world.hub.reset(channel, Snapshot(at(9, "x"), []), [job], "history_lost")
+    world.turn()
+    assert data_of(socket.text) == ['{"reset":"job:a","reason":"history_lost"}', '{"state":"completed"}']
+    assert connection.is_ending()
+    assert channel.position == at(9, "x")
+
+
+def test_a_full_queue_leaves_the_live_members_and_remembers_where() -> None:
+    """Nothing is dropped: it is read from the history later. The others go on."""
+    world = World()
+    channel = world.channel("topic:a", START)
+    slow, slow_socket = world.connect(channel, limit=300)
+    _, fast_socket = world.connect(channel)
+    slow_socket.pause_after = 0
+    world.receive(event("topic:a", 1))
+    world.receive(event("topic:a", 2, data=b'"%b"' % (b"x" * 100)))
+    world.receive(event("topic:a", 3, data=b'"%b"' % (b"x" * 200)))
+    assert slow.behind == {channel: at(2)}
+    assert slow.queued <= 300
+    assert channel.size == 1
+    assert len(data_of(fast_socket.text)) == 3
+
+
+def test_the_cursor_of_an_event_says_where_the_connection_stands_on_all_its_channels() -> None:
+    """An event of one channel carries the positions of the others, or a resume would lose them."""
+    world = World()
+    one, two = world.channel("client:x", START), world.channel("broadcast", at(7))
+    _, socket = world.connect(one, two)
+    world.receive(event("client:x", 1))
+    world.receive(event("broadcast", 8))
+    ids = [line.removeprefix("id: ") for line in socket.text.splitlines() if line.startswith("id: ")]
+    assert parse(ids[0]) == {one.tag: at(1), two.tag: at(7)}
+    assert parse(ids[1]) == {one.tag: at(1), two.tag: at(8)}
+
+
+def test_a_stream_ends_with_the_last_of_its_jobs() -> None:
+    world = World()
+    a, b = world.channel("job:a", START), world.channel("job:b", START)
+    connection, _ = world.connect(a, b)
+    world.receive(event("job:a", 1, type="job.completed"))
+    assert not connection.is_ending()
+    world.receive(event("job:b", 1, type="job.failed"))
+    assert connection.is_ending()
+
+
+def test_a_message_that_is_none_puts_its_channel_in_doubt_and_hurts_nobody() -> None:
+    world = World()
+    channel = world.channel("topic:a", START)
+    _, socket = world.connect(channel)
+    world.hub.receive([("topic:a", b"rubbish"), ("topic:b", b"rubbish")])
+    world.receive(event("topic:a", 1))
+    assert world.suspects == ["topic:a"]
+    assert data_of(socket.text) == ["1"]
+
+
+def test_a_channel_nobody_wants_is_forgotten_after_the_linger() -> None:
+    world = World()
+    channel = world.channel("topic:a", START)
+    connection, _ = world.connect(channel)
+    assert world.hub.sweep(0, 5) == []
+    world.hub.discard(connection)
+    assert world.hub.sweep(10, 5) == []
+    assert world.hub.sweep(14, 5) == []
+    assert [c.name for c in world.hub.sweep(15, 5)] == ["topic:a"]
+    assert world.hub.channels == {}
+
+
+def test_a_chunk_ends_where_an_event_ends_and_is_at_most_16_kib() -> None:
+    """Some clients do not join chunks."""
+    world = World()
+    channel = world.channel("topic:a", START)
+    _, socket = world.connect(channel, chunked=True)
+    payload = b'"%b"' % (b"x" * 3000)
+    world.receive(*[event("topic:a", seq, data=payload) for seq in range(1, 21)])
+    rest = b"".join(socket.written)
+    sizes = []
+    while rest:
+        size, rest = rest.split(b"\r\n", 1)
+        body, rest = rest[: int(size, 16)], rest[int(size, 16) + 2 :]
+        sizes.append(len(body))
+        assert body.startswith(b"id: ") and body.endswith(b"\n\n")
+    assert max(sizes) <= 16 * 1024 and len(sizes) == 4
+
+
+def test_a_chain_starts_anywhere_only_with_its_own_mark() -> None:
+    first = Event("topic:a", EPOCH, 1, mark(1), NO_MARK, 0, "t", b"1")
+    assert first.follows(START)
+    assert not first.follows(at(0))
+    assert not event("topic:a", 2).follows(at(1, "x"))
