@@ -1,0 +1,282 @@
+"""The publisher's pure parts: arguments, settings, addresses, errors and waiting times."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from redis import exceptions as redis_errors
+
+import publisher
+from publisher import calls, identity, jsontext, retry, steps
+from publisher.address import parse
+from publisher.envelope import MessageError, decode, encode
+from publisher.exceptions import EventTooLarge, JobCancelled, JobFinished, PublisherError, finished
+from publisher.handle import expected, reason
+from publisher.options import Options
+from publisher.reports import unreachable
+from publisher.retry import Fault
+
+OPTIONS = Options()
+SECRET = "s3cr3t/word"
+
+
+def test_the_public_surface_is_what_all_says() -> None:
+    assert sorted(publisher.__all__) == sorted(set(publisher.__all__))
+    assert all(hasattr(publisher, name) for name in publisher.__all__)
+
+
+@pytest.mark.parametrize(
+    ("channel", "type_", "data", "own", "words"),
+    [
+        ("nowhere", "t", 1, None, "client:ID"),
+        (7, "t", 1, None, "must be text"),
+        ("client:a b", "t", 1, None, "without whitespace"),
+        ("client:a{b}", "t", 1, None, "braces"),
+        ("client:", "t", 1, None, "1 to 200"),
+        ("client:" + "a" * 201, "t", 1, None, "1 to 200"),
+        ("client:a", "", 1, None, "event type"),
+        ("client:a", "a b", 1, None, "event type"),
+        ("client:a", "t\nx", 1, None, "event type"),
+        ("client:a", "job.progress", 1, None, "job calls"),
+        ("client:a", "t", {1, 2}, None, "cannot be written as JSON"),
+        ("client:a", "t", "\ud800", None, "cannot be written as JSON"),
+        ("client:a", "t", {1: 2}, None, "cannot be written as JSON"),
+        ("client:a", "t", 1, "", "own id"),
+        ("client:a", "t", 1, "a\nb", "own id"),
+        ("client:a", "t", 1, "a" * 256, "own id"),
+    ],
+)
+def test_a_bad_event_is_refused_with_a_sentence(
+    channel: object, type_: object, data: object, own: object, words: str
+) -> None:
+    with pytest.raises(ValueError, match=words):
+        calls.draft(OPTIONS, channel, type_, data, own)
+
+
+def test_data_nested_too_deeply_is_a_value_error() -> None:
+    data: list[Any] = []
+    for _ in range(2000):
+        data = [data]
+    with pytest.raises(ValueError, match="JSON"):
+        calls.draft(OPTIONS, "broadcast", "t", data)
+
+
+def test_size_counts_the_utf8_bytes_of_the_json() -> None:
+    limit = Options(max_event_bytes=10)
+    assert calls.draft(limit, "broadcast", "t", "ä" * 4).data == '"ääää"'.encode()
+    with pytest.raises(EventTooLarge) as caught:
+        calls.draft(limit, "broadcast", "t", "ä" * 5)
+    assert (caught.value.size, caught.value.limit) == (12, 10)
+    assert isinstance(caught.value, ValueError)
+    assert isinstance(caught.value, PublisherError)
+
+
+@pytest.mark.parametrize(
+    ("event", "words"),
+    [
+        (("broadcast", "t"), "tuple"),
+        ("broadcast", "tuple"),
+        ({"channel": "broadcast", "type": "t"}, "data missing"),
+        ({"channel": "broadcast", "type": "t", "data": 1, "extra": 1}, "extra unknown"),
+        ({"channel": "broadcast", "type": "t", "data": "x" * 300_000}, "at most 262144"),
+    ],
+)
+def test_a_bad_event_in_a_list_is_named_by_its_index(event: object, words: str) -> None:
+    with pytest.raises(ValueError, match=rf"^Event 1: .*{words}"):
+        calls.drafts(OPTIONS, [("broadcast", "t", 1), event])
+
+
+@pytest.mark.parametrize("value", [True, -0.1, 100.5, math.nan, math.inf, "40", None.__class__])
+def test_progress_must_be_a_finite_number_from_0_to_100(value: Any) -> None:
+    with pytest.raises(ValueError, match="progress must be"):
+        steps.progress(OPTIONS, "j", None, value)
+
+
+@given(st.floats(0, 100) | st.integers(0, 100))
+def test_every_number_from_0_to_100_is_progress(value: float) -> None:
+    assert orjson.loads(steps.progress(OPTIONS, "j", None, value).changes["progress"]) == value
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {},
+        {"status": "pending"},
+        {"status": "done"},
+        {"result": 1},
+        {"error": "x"},
+        {"status": "failed", "error": {"code": 1}},
+        {"status": "failed", "error": {"message": 1}},
+        {"progress": 101},
+        {"current": "x"},
+        {"item": {"status": "x"}},
+        {"item": {"item_id": "a", "other": 1}},
+        {"item": "a"},
+        {"message": 5},
+    ],
+)
+def test_an_impossible_update_is_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=r"."):
+        steps.update(OPTIONS, "j", None, pending=False, **wrong)
+
+
+def test_an_update_of_a_pending_job_starts_it_first() -> None:
+    found = steps.update(OPTIONS, "j", None, pending=True, progress=1, item={"item_id": "f", "status": "ok"})
+    assert [step.op for step in found] == ["open", "item", "progress"]
+
+
+def test_an_end_takes_the_last_words_with_it() -> None:
+    (end,) = steps.update(OPTIONS, "j", None, pending=False, status="failed", error="broke", message="bye")
+    assert end.op == "fail"
+    assert orjson.loads(end.changes["message"]) == "bye"
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"prefix": "a{b"}, "prefix"),
+        ({"on_error": "ignore"}, "on_error"),
+        ({"history_events": 0}, "history_events"),
+        ({"history_events": True}, "history_events"),
+        ({"history_ttl_s": 1.5}, "history_ttl_s"),
+        ({"buffer_events": 0}, "buffer_events"),
+        ({"max_event_bytes": -1}, "max_event_bytes"),
+        ({"flush_timeout_s": -1}, "flush_timeout_s"),
+        ({"flush_timeout_s": "x"}, "flush_timeout_s"),
+    ],
+)
+def test_a_bad_setting_is_refused_by_name(settings: dict[str, Any], words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        Options(**settings)
+
+
+@pytest.mark.parametrize(
+    ("url", "where", "sentinel", "cluster"),
+    [
+        ("redis://localhost:6379/0", "localhost:6379", False, False),
+        ("rediss://u:p@example.org", "example.org:6379", False, False),
+        ("unix:///run/redis.sock?db=1", "unix:///run/redis.sock", False, False),
+        ("redis+sentinel://:pw@a:1,b/main/2", "main at a:1,b:26379", True, False),
+        ("redis+cluster://a:7000,[::1]:7001", "a:7000,::1:7001", False, True),
+        ("rediss+cluster://u:p@a", "a:6379", False, True),
+    ],
+)
+def test_every_form_of_url_is_understood(url: str, where: str, sentinel: bool, cluster: bool) -> None:
+    found = parse(url)
+    assert (found.where, found.sentinel, found.cluster) == (where, sentinel, cluster)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        f"http://u:{SECRET}@h",
+        f"redis://u:{SECRET}@h",
+        f"redis://u:{SECRET}@a,b",
+        f"redis://u:{SECRET}@h/x",
+        "redis://u:s3cr3tword@h:99999",
+        "redis+sentinel://u:s3cr3tword@h:1",
+        "redis+cluster://u:s3cr3tword@h:1/3",
+        "redis+cluster://u:s3cr3tword@h:1?foo=1",
+        "unix://u:s3cr3tword@relative",
+    ],
+)
+def test_a_bad_url_is_refused_without_its_password(url: str) -> None:
+    with pytest.raises(ValueError, match=r"URL|port") as caught:
+        parse(url)
+    assert "s3cr3t" not in str(caught.value)
+    assert "s3cr3t" not in repr(parse("redis://u:s3cr3t@h"))
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (redis_errors.ConnectionError("refused"), Fault.AWAY),
+        (redis_errors.TimeoutError("slow"), Fault.AWAY),
+        (redis_errors.BusyLoadingError("loading"), Fault.AWAY),
+        (redis_errors.ReadOnlyError("You can't write"), Fault.AWAY),
+        (redis_errors.MasterDownError("x"), Fault.AWAY),
+        (redis_errors.ClusterDownError("x"), Fault.AWAY),
+        (redis_errors.TryAgainError("x"), Fault.AWAY),
+        (redis_errors.ResponseError("BUSY script is running"), Fault.AWAY),
+        (OSError("unreachable"), Fault.AWAY),
+        (redis_errors.OutOfMemoryError("command not allowed"), Fault.FULL),
+        (redis_errors.ResponseError("MISCONF disk"), Fault.FULL),
+        (redis_errors.AuthenticationError("no"), Fault.DENIED),
+        (redis_errors.NoPermissionError("no"), Fault.DENIED),
+        (redis_errors.ResponseError("WRONGPASS invalid"), Fault.DENIED),
+        (redis_errors.ResponseError("WRONGTYPE wrong kind"), Fault.BROKEN),
+    ],
+)
+def test_each_trouble_with_redis_has_its_remedy(error: Exception, kind: Fault) -> None:
+    assert retry.fault(error) is kind
+    said = str(unreachable("The event", "h:1", error, OPTIONS))
+    assert kind.value in said
+    assert "h:1" in said
+
+
+@given(st.integers(1, 10_000), st.floats(0, 1))
+def test_a_pause_has_full_jitter_below_a_capped_limit(attempt: int, draw: float) -> None:
+    pause = retry.backoff_s(attempt, base_s=0.05, cap_s=2, draw=draw)
+    assert pause == pytest.approx(min(2, 0.05 * 2 ** min(attempt, 30)) * draw)
+
+
+def test_unique_ids_and_epochs_have_the_shape_of_the_wire_format() -> None:
+    uids = {identity.new_uid() for _ in range(1000)}
+    assert len(uids) == 1000
+    assert all(len(uid) == 12 and uid.replace("-", "a").replace("_", "a").isalnum() for uid in uids)
+    epochs = {identity.new_epoch() for _ in range(1000)}
+    assert len(epochs) == 1000
+    assert all(len(epoch) == 8 and epoch.isascii() and epoch.isalpha() for epoch in epochs)
+
+
+def test_a_repeated_call_differs_in_its_mark_only() -> None:
+    call = calls.draft(OPTIONS, "topic:x", "t", 1).call(OPTIONS)
+    assert call.again().args[5] == "1"
+    assert call.again()._replace(args=call.args) == call
+    step = steps.create(OPTIONS, "j", "k", "o", None).call(OPTIONS)
+    assert step.again().args[6] == "1"
+    assert len(step.keys) == 11
+
+
+def test_in_cluster_a_step_touches_the_jobs_slot_only() -> None:
+    options = Options(cluster=True)
+    step = steps.create(options, "j", "k", "o", None)
+    assert len(step.call(options).keys) == 5
+    told = [calls.Told("u", "job.created", b"{}"), calls.Told("u", "job.item", b"{}")]
+    (owner,) = calls.owner_calls(options, step, told, retry=False)
+    assert all("{user:o}" in key for key in owner.keys)
+    assert owner.args[0] == "SPUBLISH"
+
+
+@given(st.binary(max_size=80))
+def test_garbage_is_never_taken_for_a_message(junk: bytes) -> None:
+    try:
+        event = decode("topic:x", junk)
+    except MessageError as error:
+        assert str(error)
+    else:
+        assert encode(event) == junk
+
+
+def test_an_exception_reads_as_a_short_printable_reason() -> None:
+    assert reason(ValueError("no luck")) == "no luck"
+    assert reason(KeyError()) == "KeyError"
+    assert reason(ValueError("\ud800")) == "?"
+    assert len(reason(ValueError("x" * 10_000))) == 2000
+    jsontext.text(reason(ValueError("\udfff")), "reason")
+
+
+def test_a_total_comes_from_the_iterable_where_it_knows() -> None:
+    assert expected([1, 2], None) == 2
+    assert expected((n for n in range(3)), None) is None
+    assert expected([1], 7) == 7
+
+
+def test_a_cancelled_job_is_a_finished_one() -> None:
+    assert isinstance(finished("j", "cancelled"), JobCancelled)
+    assert type(finished("j", "failed")) is JobFinished
