@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import ExitStack
 
 import pytest
 
 from tests.support.broker import Broker
+from tests.support.node import Node
 
 IN_CI = os.environ.get("CI") == "true"
 
@@ -37,6 +39,13 @@ def redis_url(broker: Broker) -> str:
 def prefix() -> str:
     """First part of every key, fresh for each test."""
     return f"t{secrets.token_hex(5)}"
+
+
+@pytest.fixture
+def start_node(redis_url: str, prefix: str) -> Iterator[Callable[..., Node]]:
+    """``start_node(DRAIN_S=1)`` starts a node of this test, with these settings, on the shared server."""
+    with ExitStack() as nodes:
+        yield lambda **settings: nodes.enter_context(Node(redis_url, prefix, **settings))
 
 
 def _fail_if_skipped(report: pytest.TestReport | pytest.CollectReport) -> None:
