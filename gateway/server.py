@@ -18,8 +18,8 @@ import uvicorn
 
 
 class GatewayServer(uvicorn.Server):
-    """``drain`` is awaited between the signal and the closing of the sockets; a second signal cuts it short by
-    calling ``hurry``."""
+    """``drain`` is awaited between the signal and the closing of the sockets; ``hurry``, called from a signal handler,
+    cuts it short."""
 
     def __init__(
         self,
@@ -33,6 +33,7 @@ class GatewayServer(uvicorn.Server):
         self._drain = drain
         self._hurry = hurry
         self._tell_started = started
+        self._hurried = False
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
@@ -63,7 +64,10 @@ class GatewayServer(uvicorn.Server):
                 signal.signal(number, handler)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        if self.should_exit:
+        """The first signal begins the drain, the second cuts it short, the third waits for nothing any more."""
+        if self._hurried:
             self.force_exit = True
+        if self.should_exit:
+            self._hurried = True
             self._hurry()
         self.should_exit = True

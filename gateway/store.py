@@ -108,7 +108,7 @@ class Store:
             return _endpoint(self.client.connection_kwargs, host, int(port))
         pool = self.client.connection_pool
         if isinstance(pool, SentinelConnectionPool):
-            host, port = await pool.get_master_address()  # type: ignore[no-untyped-call]
+            host, port = await pool.get_master_address()
             return _endpoint(pool.connection_kwargs, host, port, tls=_is_tls(pool.connection_class))
         kwargs = pool.connection_kwargs
         if issubclass(pool.connection_class, UnixDomainSocketConnection):
