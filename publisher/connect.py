@@ -64,14 +64,21 @@ def asyncio(address: Address | str, *, timeout_s: float = TRY_S) -> Asyncio:
 
 def check(client: Any) -> None:
     """Refuse a client that repeats calls by itself or decodes replies. Raises ``ValueError`` with the remedy."""
-    retry = getattr(client, "retry", None) or client.get_retry()
-    if retry is not None and retry.get_retries() != 0:
+    if _retries(client) != 0:
         raise ValueError(
             "The Redis client repeats calls by itself, which may publish an event twice. "
             "Make it with retry=Retry(NoBackoff(), 0), or use from_url()."
         )
     if client.get_encoder().decode_responses:
         raise ValueError("The Redis client decodes replies; make it with decode_responses=False.")
+
+
+def _retries(client: Any) -> int:
+    """How often a client repeats a call. A connection knows best: options like ``retry_on_timeout`` count too."""
+    if isinstance(client, RedisCluster | AsyncRedisCluster):
+        return int(client.retry.get_retries())
+    pool = client.connection_pool
+    return int(pool.connection_class(**pool.connection_kwargs).retry.get_retries())
 
 
 def where(client: Any) -> str:

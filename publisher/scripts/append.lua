@@ -54,7 +54,9 @@ local function append(ch, ev)
   if not epoch or not seq or not prev or ch.new_epoch then
     epoch, seq, prev = ev.epoch, 0, '-'
     meta[5] = false
-    redis.call('DEL', ch.log)  -- a log without its meta would refuse the small numbers to come
+    -- A log without its meta would refuse the small numbers to come. No needless DEL: after a first write a full
+    -- server lets a script go on.
+    if redis.call('EXISTS', ch.log) == 1 then redis.call('DEL', ch.log) end
   end
   seq = seq + 1
   local mark = string.sub(ev.uid, 1, 6)
