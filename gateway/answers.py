@@ -34,7 +34,7 @@ def error_response(error: HTTPError) -> Response:
     """``{"error": {"code", "message"}}`` with the right status."""
     headers: dict[str, str] = {}
     if isinstance(error, Unauthorized):
-        headers["www-authenticate"] = 'Bearer realm="sse-gateway"'
+        headers["www-authenticate"] = error.challenge
     if error.status in (429, 503):
         headers["retry-after"] = str(random.randint(*REFUSAL_RETRY_S))
     return json_response({"error": {"code": error.code, "message": error.sentence}}, error.status, headers)

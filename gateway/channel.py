@@ -22,6 +22,7 @@ class Channel:
     """``position`` is the last event that every live member has; None until the history was read once."""
 
     __slots__ = (
+        "seen",
         "checked_at",
         "idle_since",
         "is_job",
@@ -49,6 +50,7 @@ class Channel:
         self.tail: deque[Event] = deque()
         self.tail_bytes = 0
         self.idle_since: float | None = None
+        self.seen: Position | None = None
         self.checked_at = 0.0
         self.watchers: set[Callable[[], None]] = set()
 

@@ -5,6 +5,7 @@ Each error knows its status and code; the sentence says what to do. They become 
 
 from __future__ import annotations
 
+from gateway.auth_errors import AuthError
 from gateway.closing import Closing
 
 
@@ -28,6 +29,17 @@ class Unauthorized(HTTPError):
 
     status = 401
     code = "unauthorized"
+
+    @classmethod
+    def of(cls, error: AuthError) -> Unauthorized:
+        """The answer to credentials that were not accepted."""
+        made = cls(error.message)
+        made.code = error.code
+        made.challenge = error.challenge
+        return made
+
+    challenge = 'Bearer realm="sse-gateway"'
+    """The value of ``WWW-Authenticate`` (RFC 6750)."""
 
 
 class Forbidden(HTTPError):

@@ -31,6 +31,7 @@ class Keeper:
         heartbeat_s: float,
         write_timeout_s: float,
         unwant: Callable[[list[str]], None],
+        compare: Callable[[float], None],
     ) -> None:
         slots = max(1, round(heartbeat_s))
         self._hub = hub
@@ -38,6 +39,7 @@ class Keeper:
         self._tick_s = heartbeat_s / slots
         self._write_timeout_s = write_timeout_s
         self._unwant = unwant
+        self._compare = compare
         self._slots: list[set[Connection]] = [set() for _ in range(slots)]
         self._slot_of: dict[Connection, int] = {}
         self._now_slot = 0
@@ -79,6 +81,7 @@ class Keeper:
             self._expire(now)
             self._cut_stalled(now)
             self._beat()
+            self._compare(now)
             gone = self._hub.sweep(now, LINGER_S)
             if gone:
                 self._unwant([channel.name for channel in gone])

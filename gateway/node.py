@@ -15,7 +15,7 @@ from starlette.requests import Request
 
 from gateway import access
 from gateway.auth import Authenticator
-from gateway.auth_errors import AuthError, AuthUnavailable
+from gateway.auth_errors import AuthError, AuthUnavailable, token_required
 from gateway.channel import Channel
 from gateway.closing import Closing
 from gateway.connection import Connection
@@ -103,6 +103,7 @@ class Node:
             heartbeat_s=settings.heartbeat_s,
             write_timeout_s=settings.write_timeout_s,
             unwant=self.subscriber.unwant,
+            compare=self.reconciler.sweep,
         )
         self.metrics.channels = lambda: len(self.hub.channels)
         self.metrics.queue_bytes = lambda: sum(c.queued + c.peer.unsent() for c in self.hub.connections.values())
@@ -174,7 +175,7 @@ class Node:
             credentials = Credentials.from_request(request.scope["headers"], request.query_params, self.settings)
             principal = await self.authenticator.authenticate(credentials)
         except AuthError as error:
-            raise Unauthorized(str(error)) from None
+            raise Unauthorized.of(error) from None
         except AuthUnavailable as error:
             raise Unavailable(str(error)) from None
         if principal.subject is not None and self.control.revoked(principal.subject, principal.issued_at):
@@ -185,7 +186,7 @@ class Node:
         """Like :meth:`caller`; without a token only where anonymous reading is on."""
         principal = await self.caller(request)
         if principal.anonymous and not self.settings.anonymous_reading:
-            raise Unauthorized("A token is needed here: send it as Authorization: Bearer, cookie or ?ticket=.")
+            raise Unauthorized.of(token_required())
         return principal
 
     def check_channels(self, principal: Principal, channels: tuple[str, ...]) -> None:
@@ -195,7 +196,7 @@ class Node:
                 principal, channel, anonymous_reading=self.settings.anonymous_reading
             ):
                 if principal.anonymous:
-                    raise Unauthorized("A token is needed for this channel.")
+                    raise Unauthorized.of(token_required())
                 raise Forbidden(f"The token does not allow reading {channel}.")
 
     def may_read_job(self, principal: Principal, job: Job) -> bool:

@@ -20,7 +20,7 @@ from publisher.job import Job, from_state
 log = logging.getLogger("gateway.hub")
 
 COMPARE_EVERY_S: Final = 20.0
-"""Each channel's position is compared with Redis at least this often (the promise is 30 s)."""
+"""The position of a quiet channel is compared with Redis this often (the promise is 30 s)."""
 AT_ONCE: Final = 200
 RETRY_S: Final = 0.5
 
@@ -65,13 +65,17 @@ class Reconciler:
             if any(isinstance(result, StoreDown) for result in results):
                 await asyncio.sleep(RETRY_S)
 
-    async def sweep(self, now: float) -> None:
-        """Put channels in doubt that were not compared for a while."""
+    def sweep(self, now: float) -> None:
+        """Put channels in doubt that have been quiet for a while; an event that arrives proves the ones before it."""
+        if not self._up():
+            return
         for channel in self._hub.channels.values():
-            if channel.position is not None and now - channel.checked_at > COMPARE_EVERY_S:
+            if channel.position is not channel.seen:
+                channel.seen = channel.position
                 channel.checked_at = now
-                if self._up():
-                    self.suspect(channel)
+            elif now - channel.checked_at > COMPARE_EVERY_S and channel.used:
+                channel.checked_at = now
+                self.suspect(channel)
 
     async def _compare(self, channel: Channel) -> None:
         while channel.position is not None and channel.used:

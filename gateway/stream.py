@@ -24,7 +24,7 @@ from gateway.closing import Closing
 from gateway.connection import Connection
 from gateway.continuity import Snapshot
 from gateway.encoder import Encoder
-from gateway.exceptions import HTTPError, NotFound, Refused
+from gateway.exceptions import HTTPError, NotFound, Refused, Unavailable
 from gateway.hub import reset_blocks
 from gateway.node import Node
 from gateway.plan import Plan
@@ -62,7 +62,7 @@ class StreamRoute:
         except Refused as refused:
             self._node.metrics.refused[refused.closing.reason] += 1
             await answers.refuse_stream(scope, receive, send, refused.closing, self._encoder, accepts_events)
-        except StoreDown:
+        except (StoreDown, Unavailable):
             self._node.metrics.refused[Closing.REDIS_DOWN.reason] += 1
             await answers.refuse_stream(scope, receive, send, Closing.REDIS_DOWN, self._encoder, accepts_events)
         except HTTPError as error:

@@ -117,6 +117,8 @@ class RedisTransport:
     def close(self) -> None:
         if self._address is not None and self._client is not None:
             self._client.close()
+            for scout in _sentinels(self._client):
+                scout.close()
 
     def after_fork(self) -> None:
         # A lock inside the old client may have been held by a thread that does not exist here.
@@ -188,6 +190,8 @@ class AsyncRedisTransport:
         if self._owned:
             with contextlib.suppress(*retry.ERRORS):
                 await self._client.aclose()
+                for scout in _sentinels(self._client):
+                    await scout.aclose()
 
 
 def commands(calls: Sequence[Call], loaded: bool) -> list[tuple[Any, ...]]:
@@ -201,6 +205,12 @@ def commands(calls: Sequence[Call], loaded: bool) -> list[tuple[Any, ...]]:
         known.add(script.sha)
         result.append((*head, len(call.keys), *call.keys, *call.args))
     return result
+
+
+def _sentinels(client: Any) -> list[Any]:
+    """The clients that a Sentinel's client asks for the primary; nobody else closes them."""
+    manager = getattr(getattr(client, "connection_pool", None), "sentinel_manager", None)
+    return list(manager.sentinels) if manager is not None else []
 
 
 def _read(client: Any, request: ReadState) -> Any:
