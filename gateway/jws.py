@@ -57,6 +57,7 @@ def verified_claims(token: str, key: Any, algorithm: str) -> dict[str, Any]:
     return claims
 
 
-def signed(claims: dict[str, Any], key: str, typ: str) -> str:
-    """A token of one's own, signed with HS256."""
-    return jwt.encode(claims, key, algorithm="HS256", headers={"typ": typ})
+def signed(claims: dict[str, Any], key: str, typ: str, algorithm: str = "HS256") -> str:
+    """A token of one's own, signed with a shared secret."""
+    payload = json.dumps(claims, separators=(",", ":")).encode()
+    return _JWS.encode(payload, key, algorithm=algorithm, headers={"typ": typ})

@@ -1,0 +1,1 @@
+"""The commands: each module has NAME, SUMMARY, DESCRIPTION, EXAMPLES, ``arguments(parser)`` and ``run(given)``."""
