@@ -91,7 +91,7 @@ class RedisTransport:
         """Send calls in order, one round trip per :data:`PIPELINE`; in Cluster one each."""
         client = self.client()
         if isinstance(client, RedisCluster):
-            return [self._caught(call) for call in calls]
+            return self._one_by_one(calls)
         results: list[Result] = []
         for start in range(0, len(calls), PIPELINE):
             pipeline: Any = client.pipeline(transaction=False)
@@ -101,11 +101,15 @@ class RedisTransport:
         self._loaded = not any(isinstance(result, NoScriptError) for result in results)
         return results
 
-    def _caught(self, call: Call) -> Result:
-        try:
-            return self.execute(call)
-        except retry.ERRORS as error:
-            return error
+    def _one_by_one(self, calls: Sequence[Call]) -> list[Result]:
+        """Cluster: what follows a failure is not sent, so that it does not overtake."""
+        results: list[Result] = []
+        for call in calls:
+            try:
+                results.append(self.execute(call))
+            except retry.ERRORS as error:
+                return results + [error] * (len(calls) - len(results))
+        return results
 
     def repair(self, error: BaseException) -> None:
         """Drop the connections where they lead to a server that is no longer the primary."""
@@ -173,11 +177,13 @@ class AsyncRedisTransport:
             lanes.setdefault(call.keys[0], []).append(index)
 
         async def lane(indexes: list[int]) -> None:
+            failure: Exception | None = None
             for index in indexes:
                 try:
-                    results[index] = await self.execute(calls[index])
+                    # What follows a failure is not sent, so that it does not overtake.
+                    results[index] = failure or await self.execute(calls[index])
                 except retry.ERRORS as error:
-                    results[index] = error
+                    results[index] = failure = error
 
         await asyncio.gather(*(lane(indexes) for indexes in lanes.values()))
         return results

@@ -1,0 +1,152 @@
+"""Both publishers on Redis Cluster and behind a Sentinel."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import redis
+from redis.crc import key_slot
+
+from publisher import flows, steps
+from publisher.channels import keys
+from publisher.flusher import drive
+from publisher.options import Options
+from publisher.transport import RedisTransport
+from tests.support.broker import Broker
+from tests.support.publishers import FACES, Reader, done, within
+from tests.support.waiting import wait_until
+
+SLOTS = 16384
+
+
+@pytest.fixture(scope="module")
+def nodes() -> Iterator[list[Broker]]:
+    """A cluster of two primaries, so that a job and its owner may live apart."""
+    with Broker(cluster=True) as first, Broker(cluster=True) as second:
+        pair = [first, second]
+        clients = [redis.Redis(port=node.port, protocol=2) for node in pair]
+        for n, client in enumerate(clients):
+            client.execute_command("CLUSTER ADDSLOTSRANGE", n * SLOTS // 2, (n + 1) * SLOTS // 2 - 1)
+            client.execute_command("CLUSTER SET-CONFIG-EPOCH", n + 1)
+        bus: Any = clients[1].config_get("cluster-port")
+        clients[0].execute_command("CLUSTER MEET", "127.0.0.1", second.port, bus["cluster-port"])
+        wait_until(lambda: all(map(_whole, clients)), "the cluster")
+        for client in clients:
+            client.close()
+        yield pair
+
+
+def _whole(client: Any) -> bool:
+    info = client.execute_command("CLUSTER INFO")
+    return bool(info["cluster_state"] == "ok" and info["cluster_slots_ok"] == str(SLOTS))
+
+
+@pytest.fixture
+def url(nodes: list[Broker]) -> str:
+    return "redis+cluster://" + ",".join(f"127.0.0.1:{node.port}" for node in nodes)
+
+
+@pytest.fixture
+def reader(nodes: list[Broker], prefix: str) -> Iterator[Reader]:
+    found = Reader("redis://127.0.0.1", prefix)
+    found.client = redis.RedisCluster(port=nodes[0].port, host="127.0.0.1", protocol=2)
+    yield found
+    found.close()
+
+
+@pytest.fixture(params=list(FACES))
+def face(request: pytest.FixtureRequest) -> Any:
+    return FACES[request.param]
+
+
+async def test_events_go_to_the_slot_of_their_channel(face: Any, url: str, reader: Reader, prefix: str) -> None:
+    channels = [f"topic:{n}" for n in range(8)]
+    async with within(face.from_url(url, prefix=prefix)) as pub:
+        receipts = await done(pub.publish_many([(channel, "t", n) for n in range(3) for channel in channels]))
+        last = await done(pub.publish("topic:0", "t", 3))
+    assert [r.seq for r in receipts] == [1] * 8 + [2] * 8 + [3] * 8
+    assert last.seq == 4
+    assert all([event.seq for event in reader.log(channel)][:3] == [1, 2, 3] for channel in channels)
+
+
+async def test_announcements_are_sharded(face: Any, url: str, nodes: list[Broker], reader: Reader, prefix: str) -> None:
+    name = keys(prefix, "topic:a").pubsub
+    node = reader.client.get_node_from_key(name)
+    listening = redis.Redis(host=node.host, port=node.port, protocol=2).pubsub()
+    listening.ssubscribe(name)
+    assert listening.get_sharded_message(timeout=10)["type"] == "ssubscribe"
+    async with within(face.from_url(url, prefix=prefix)) as pub:
+        await done(pub.publish("topic:a", "t", 1))
+    assert listening.get_sharded_message(timeout=10)["data"].endswith(b" t\n1")
+    listening.close()
+
+
+def _far_owner(job_id: str) -> str:
+    """An owner whose slot is on the other node than this job's, and who is nobody else's owner."""
+    mine = key_slot(f"job:{job_id}".encode()) < SLOTS // 2
+    return next(f"{job_id}-{n}" for n in range(100) if (key_slot(f"user:{job_id}-{n}".encode()) < SLOTS // 2) != mine)
+
+
+async def test_a_job_and_its_owner_may_live_on_different_nodes(
+    face: Any, url: str, reader: Reader, prefix: str
+) -> None:
+    owners = [_far_owner(f"j{n}") for n in range(6)]
+    async with within(face.from_url(url, prefix=prefix)) as pub:
+        for n, owner in enumerate(owners):
+            async with within(pub.job(f"j{n}", kind="k", owner=owner)) as job:
+                await done(job.progress(10))
+                await done(job.item("f"))
+            await done(pub.create_job(f"c{n}", kind="k", owner=owner))
+            assert (await done(pub.cancel_job(f"c{n}"))).status == "cancelled"
+    for n, owner in enumerate(owners):
+        life = ["job.created", "job.started", "job.progress", "job.completed"]
+        assert reader.types(f"job:j{n}") == [*life[:3], "job.item", life[3]]
+        assert reader.types(f"user:{owner}") == [*life, "job.created", "job.cancelled"]
+        assert [e.mark for e in reader.log(f"user:{owner}")][:4] == [
+            e.mark for e in reader.log(f"job:j{n}") if e.type != "job.item"
+        ]
+        assert reader.client.zrange(keys(prefix, f"user:{owner}").active, 0, -1) == []
+
+
+def test_a_repeated_step_tells_the_owner_what_the_lost_answer_would_have(url: str, reader: Reader, prefix: str) -> None:
+    """The job's half arrived, its answer did not: the repetition still brings created and started to the owner."""
+    options = Options(prefix, cluster=True)
+    transport = RedisTransport(url)
+    step = steps.open_(options, "j", "k", "ann", None)
+    transport.execute(step.call(options))
+    step.tried = True
+    for _ in range(2):
+        assert drive(flows.perform(options, step), transport.execute).verdict == "ok"
+    assert reader.types("job:j") == ["job.created", "job.started"]
+    assert reader.types("user:ann") == ["job.created", "job.started"]
+    transport.close()
+
+
+async def test_a_sentinel_leads_to_the_primary(face: Any, own_broker: Broker, prefix: str) -> None:
+    with Broker(
+        sentinel=True,
+        config=(f"sentinel monitor main 127.0.0.1 {own_broker.port} 1",),
+    ) as sentinel:
+        async with (
+            within(face.from_url(f"redis+sentinel://127.0.0.1:{sentinel.port}/main/0", prefix=prefix)) as pub,
+            within(pub.job("j", kind="k")) as job,
+        ):
+            await done(job.progress(5))
+    reader = Reader(own_broker.url, prefix)
+    assert reader.types("job:j") == ["job.created", "job.started", "job.progress", "job.completed"]
+    reader.close()
+
+
+async def test_a_demoted_primary_is_left_for_the_new_one(face: Any, own_broker: Broker, prefix: str) -> None:
+    """READONLY: the connections lead to a server that was demoted; they are dropped and the call is repeated."""
+    with Broker(append_only=True) as other:
+        reader = Reader(own_broker.url, prefix)
+        async with within(face.from_url(own_broker.url, prefix=prefix)) as pub:
+            async with within(pub.job("j", kind="k")) as job:
+                reader.client.replicaof("127.0.0.1", other.port)
+                await done(job.progress(5))
+                reader.client.replicaof("NO", "ONE")
+        wait_until(lambda: reader.types("job:j")[-1:] == ["job.completed"], "the end of the job")
+        reader.close()
