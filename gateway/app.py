@@ -57,6 +57,7 @@ def create_app(node: Node, extra: list[BaseRoute] | None = None) -> Starlette:
             ValueError: _value_error,
             StoreDown: _redis_down,
             PublishError: _redis_down,
+            Exception: _internal,
         },
         lifespan=_lifespan(node),
     )
@@ -111,3 +112,10 @@ async def _value_error(request: Request, error: Exception) -> Response:
 async def _redis_down(request: Request, error: Exception) -> Response:
     log.warning("redis.request_failed %s", error)
     return answers.error_response(Unavailable("Redis does not answer; try again later."))
+
+
+async def _internal(request: Request, error: Exception) -> Response:
+    """Ours to mend: the log has the traceback, the caller learns nothing of it."""
+    response = answers.error_response(HTTPError("The node failed to answer; its log says why."))
+    response.status_code = 500
+    return response
