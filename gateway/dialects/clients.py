@@ -14,14 +14,15 @@ from gateway import answers, sse
 from gateway.body import read_json
 from gateway.dialects import common
 from gateway.encoder import Encoder
-from gateway.exceptions import BadRequest, HTTPError, TooLarge, Unavailable
-from gateway.guard import require_scope
+from gateway.endpoint import publisher_errors
+from gateway.exceptions import BadRequest, HTTPError, Unavailable
+from gateway.guard import require_same_site, require_scope
 from gateway.node import Node
 from gateway.plan import Plan
 from gateway.principal import PUBLISH, STATS, Principal
 from gateway.store import StoreDown
 from gateway.stream import StreamRoute
-from publisher import EventTooLarge, PublishError
+from publisher import PublishError
 from publisher import channels as names
 from publisher.envelope import Event
 
@@ -103,7 +104,7 @@ def notification(body: object) -> Notification:
 
 async def _notify(node: Node, request: Request) -> dict[str, Any]:
     caller = await require_scope(node, request, PUBLISH, allow_dev=True)
-    node.require_same_site(request, caller)
+    require_same_site(request, caller, node.settings)
     told = notification(await read_json(request))
     # Counted before it is sent: who comes later was not addressed.
     connections = await node.presence.listeners(told.channel)
@@ -133,11 +134,10 @@ def _call(node: Node, answer: Answer) -> Callable[[Request], Awaitable[Response]
 
     async def endpoint(request: Request) -> Response:
         try:
-            return answers.json_response(await answer(node, request))
+            with publisher_errors():
+                return answers.json_response(await answer(node, request))
         except HTTPError as error:
             return failed(error)
-        except EventTooLarge as error:
-            return failed(TooLarge(str(error)))
         except ValueError as error:
             return failed(BadRequest(str(error)))
         except (StoreDown, PublishError):

@@ -22,10 +22,16 @@ CREATED, STARTED, FINISHED = "2026-01-01T00:00:00.000Z", "2026-01-01T00:00:01.25
 
 BIRTH = {"kind": "character", "owner": "ann", "status": "pending", "progress": 0, "created_at": CREATED_AT}
 LIFE = {"status": "active", "progress": 40, "stage": "render", "message": "Painting", "current": 4, "total": 10}
-NO_WORDS = {"stage": None, "message": None, "current": None, "total": None}
+NO_WORDS: dict[str, Any] = {"stage": None, "message": None, "current": None, "total": None}
 TIMES = {"created_at": CREATED_AT, "started_at": STARTED_AT, "finished_at": FINISHED_AT}
 ERROR = {"message": "Out of paint", "code": "E_PAINT", "details": {"left": 0}}
-ITEM = {"item_id": "f1", "filename": "a.png", "status": "processing", "progress": 10, "message": "Reading"}
+ITEM: dict[str, Any] = {
+    "item_id": "f1",
+    "filename": "a.png",
+    "status": "processing",
+    "progress": 10,
+    "message": "Reading",
+}
 
 DATA: dict[str, dict[str, Any]] = {
     channels.CREATED: {**BIRTH, "started_at": None, "meta": None},

@@ -19,7 +19,7 @@ FILE = {"file_id": "f1", "filename": "a.png", "status": "processing", "progress"
 DONE = {"job_id": JOB_ID, "result": {"characterId": "c-1"}, **TASK}
 BROKEN = {"error": "Out of paint", "details": {"left": 0}, **TASK}
 STOPPED = {"error": "cancelled", **TASK}
-NO_NAME = {"filename": None, "status": None, "progress": None, "message": None}
+NO_NAME: dict[str, Any] = {"filename": None, "status": None, "progress": None, "message": None}
 
 EVENTS: dict[str, tuple[Event, str, dict[str, Any]]] = {
     "created": (event(channels.CREATED), "task_progress", {"progress": 0, **TASK}),
