@@ -6,6 +6,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+from gateway.auth_errors import token_required
+from gateway.exceptions import Unauthorized
+
 PUBLISH: Final = "publish"
 STATS: Final = "stats"
 ADMIN: Final = "admin"
@@ -42,6 +45,12 @@ class Principal:
     def anonymous(self) -> bool:
         """Whether there were no credentials at all."""
         return self.source is Source.NONE
+
+    def known_subject(self) -> str:
+        """Whose token it is. Raises :class:`~gateway.exceptions.Unauthorized` where nobody has signed in."""
+        if self.subject is None:
+            raise Unauthorized.of(token_required())
+        return self.subject
 
     def has(self, scope: str) -> bool:
         """Whether it holds a scope; ``admin`` implies the others. A ticket never does."""

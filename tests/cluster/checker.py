@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import orjson
+
 from tests.support.eventsource import EventSource
+from tests.support.publishers import Reader
 from tests.support.sse_parser import SseEvent
 
 Sighting = tuple[str, int]
@@ -114,27 +118,42 @@ def sightings(view: View, source: EventSource) -> list[Sighting]:
     return [seen for event in source.events if (seen := view.sight(event)) is not None]
 
 
-def has_all(view: View, source: EventSource, total: int) -> bool:
+Truth = dict[str, list[int]]
+"""The worker's numbers by channel, as Redis has them in its histories: what was accepted."""
+
+
+def accepted(url: str, prefix: str, job_id: str) -> Truth:
+    """Read the truth. A worker's progress may be superseded while Redis is away; everything else must be there."""
+    with contextlib.closing(Reader(url, prefix)) as reader:
+        truth = {
+            channel: [orjson.loads(event.data)["n"] for event in reader.log(channel) if event.type == "tick"]
+            for channel in ("client:user-1", "topic:news", "broadcast")
+        }
+        events = [event for event in reader.log(f"job:{job_id}") if event.type == "job.progress"]
+        truth["job"] = [orjson.loads(event.data)["current"] for event in events]
+    return truth
+
+
+def has_all(view: View, source: EventSource, truth: Truth) -> bool:
     """Whether the last event of each channel, and the end of the job, have arrived."""
     if view.channels == ("job",):
         return any(view.is_end(event) for event in source.events)
     seen = sightings(view, source)
-    return all((channel, total) in seen for channel in view.channels)
+    return all((channel, truth[channel][-1]) in seen for channel in view.channels)
 
 
-def problems(view: View, source: EventSource, first: int, total: int) -> list[str]:
-    """What is wrong with what this client saw from number ``first`` on; empty if nothing is."""
+def problems(view: View, source: EventSource, truth: Truth) -> list[str]:
+    """What is wrong with what this client saw; empty if nothing is."""
     found = []
     for channel in view.channels:
         seen = [number for on, number in sightings(view, source) if on == channel]
-        wanted = list(range(first, total + 1))
+        wanted = truth[channel]
         if seen != wanted:
             lost = [n for n in wanted if n not in seen]
             repeated = sorted({n for n in seen if seen.count(n) > 1})
             foreign = [n for n in seen if n not in wanted]
             order = "" if seen == sorted(seen) else ", out of order"
-            found.append(
-                f"{view.name} {channel}: lost {lost[:9]}, repeated {repeated[:9]}, foreign {foreign[:9]}{order}"
-            )
+            report = f"{view.name} {channel}: lost {lost[:9]}, repeated {repeated[:9]}, foreign {foreign[:9]}{order}"
+            found.append(report)
     resets = source.of_type("stream.reset")
     return [*found, f"{view.name}: {len(resets)} resets"] if resets else found

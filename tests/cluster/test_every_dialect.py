@@ -14,7 +14,7 @@ import pytest
 from redis.asyncio import Redis
 
 from publisher import AsyncPublisher
-from tests.cluster.checker import View, has_all, problems, views
+from tests.cluster.checker import Truth, View, accepted, has_all, problems, views
 from tests.support.broker import Broker
 from tests.support.eventsource import EventSource
 from tests.support.node import Node
@@ -76,7 +76,7 @@ async def watching(
         for turn in range(len(bases)):
             order = bases[turn:] + bases[:turn]
             for view in views(job_id, total):
-                source = EventSource(order, view.path, token=token("user-1"), reconnect=reconnect)
+                source = EventSource(order, view.path, token=token("user-1", channels=["topic:*"]), reconnect=reconnect)
                 pairs.append((view, await stack.enter_async_context(source)))
         for _, source in pairs:
             await source.opened()
@@ -84,10 +84,12 @@ async def watching(
         yield pairs
 
 
-async def everything_arrived(pairs: list[tuple[View, EventSource]], total: int, timeout: float = 30) -> None:
+async def everything_arrived(pairs: list[tuple[View, EventSource]], truth: Truth, total: int) -> None:
+    assert all(numbers == list(range(1, total + 1)) for channel, numbers in truth.items() if channel != "job")
+    assert truth["job"][-1] == total
     for view, source in pairs:
-        await source.wait_for(lambda v=view, s=source: has_all(v, s, total), view.name, timeout)  # type: ignore[misc]
-    assert [problem for view, source in pairs for problem in problems(view, source, 1, total)] == []
+        await source.wait_for(lambda v=view, s=source: has_all(v, s, truth), view.name, 30)  # type: ignore[misc]
+    assert [problem for view, source in pairs for problem in problems(view, source, truth)] == []
 
 
 async def announced_job(url: str, prefix: str, job_id: str) -> None:
@@ -106,7 +108,7 @@ async def test_every_event_reaches_every_dialect_on_every_node_once_and_in_order
         worker(redis_url, prefix, 100, 2, "j1") as running,
     ):
         assert await running.ended() == 0
-        await everything_arrived(pairs, 200)
+        await everything_arrived(pairs, accepted(redis_url, prefix, "j1"), 200)
 
 
 @pytest.mark.parametrize("fault", ["pubsub connections killed", "redis restarted", "node killed"])
@@ -126,7 +128,7 @@ async def test_nothing_is_lost_or_repeated_under_load_when(fault: str, own_broke
             await running.has_come_to(250)
             await strike(fault, own_broker, nodes)
             assert await running.ended() == 0
-            await everything_arrived(pairs, total)
+            await everything_arrived(pairs, accepted(own_broker.url, prefix, "j1"), total)
 
 
 async def strike(fault: str, broker: Broker, nodes: list[Node]) -> None:

@@ -18,7 +18,7 @@ from publisher import Publisher
 def main(url: str, prefix: str, rate: float, seconds: float, job_id: str) -> None:
     total = int(rate * seconds)
     with (
-        Publisher.from_url(url, prefix=prefix, on_error="buffer", flush_timeout_s=60) as pub,
+        Publisher.from_url(url, prefix=prefix, on_error="buffer", history_events=5000, flush_timeout_s=60) as pub,
         pub.job(job_id, kind="character", owner="user-1", meta={"provider_id": "p1"}) as job,
     ):
         started = time.monotonic()
