@@ -1,0 +1,79 @@
+"""The golden vectors against what the scripts write."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from publisher import calls, steps
+from publisher.calls import Draft, Step
+from publisher.channels import keys
+from publisher.options import Options
+from publisher.transport import RedisTransport
+from tests.support.publishers import Reader
+from tests.support.vectors import load, name_of
+
+TIMES = ("created_at", "started_at", "finished_at")
+
+
+@pytest.fixture
+def reader(redis_url: str, prefix: str) -> Iterator[Reader]:
+    found = Reader(redis_url, prefix)
+    yield found
+    found.close()
+
+
+@pytest.mark.parametrize("vector", load("messages", "messages"), ids=name_of)
+def test_the_publish_script_writes_the_message_of_the_vector(
+    redis_url: str, prefix: str, reader: Reader, vector: dict[str, Any]
+) -> None:
+    names = keys(prefix, vector["channel"])
+    if vector["seq"] > 1:
+        before = {"epoch": vector["epoch"], "seq": vector["seq"] - 1, "mark": vector["prev"]}
+        reader.client.hset(names.meta, mapping=before)
+    event = Draft(
+        vector["channel"],
+        vector["type"],
+        vector["data"].encode(),
+        vector["id"] or "",
+        uid=vector["uid"],
+        epoch=vector["epoch"],
+    )
+    transport = RedisTransport(redis_url)
+    receipt = calls.receipt(event, transport.execute(event.call(Options(prefix))))
+    transport.close()
+    assert receipt == (vector["channel"], vector["epoch"], vector["seq"])
+    ((entry_id, fields),) = reader.client.xrange(names.log)
+    assert entry_id == b"%d-0" % vector["seq"]
+    # The server's clock is the one thing that a vector cannot set.
+    assert re.sub(rb" \d{13} ", b" %d " % vector["time"], fields[b"m"], count=1) == vector["message"].encode()
+
+
+@pytest.mark.parametrize("vector", load("jobs", "jobs"), ids=name_of)
+def test_the_job_script_writes_the_state_of_the_vector(
+    redis_url: str, prefix: str, reader: Reader, vector: dict[str, Any]
+) -> None:
+    options = Options(prefix)
+    transport = RedisTransport(redis_url)
+    owner = vector["job"]["owner"]
+    for op, arguments in vector["steps"]:
+        assert transport.execute(_step(options, op, owner, arguments).call(options))[0] == b"ok"
+    transport.close()
+    state = {
+        name.decode(): value.decode() for name, value in reader.client.hgetall(keys(prefix, "job:42").state).items()
+    }
+    assert {name: 1 if name in TIMES else value for name, value in state.items()} == {
+        name: 1 if name in TIMES else value for name, value in vector["state"].items()
+    }
+
+
+def _step(options: Options, op: str, owner: str | None, arguments: dict[str, Any]) -> Step:
+    if op in ("create", "open"):
+        make = steps.create if op == "create" else steps.open_
+        return make(options, "42", arguments["kind"], arguments["owner"], arguments["meta"])
+    builders: dict[str, Any] = {"progress": steps.progress, "item": steps.item, "fail": steps.fail}
+    made: Step = builders[op](options, "42", owner, **arguments)
+    return made
