@@ -26,8 +26,13 @@ REFUSAL_RETRY_S: Final = (5, 30)
 
 def json_response(data: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
     """JSON that nobody may keep."""
+    return json_bytes(orjson.dumps(data), status, headers)
+
+
+def json_bytes(body: bytes, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    """The same for what is JSON text already."""
     fixed = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
-    return Response(orjson.dumps(data), status, {**fixed, **(headers or {})}, "application/json")
+    return Response(body, status, {**fixed, **(headers or {})}, "application/json")
 
 
 def error_response(error: HTTPError) -> Response:
