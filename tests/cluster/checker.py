@@ -125,13 +125,14 @@ Truth = dict[str, list[int]]
 def accepted(url: str, prefix: str, job_id: str) -> Truth:
     """Read the truth. A worker's progress may be superseded while Redis is away; everything else must be there."""
     with contextlib.closing(Reader(url, prefix)) as reader:
-        truth = {
-            channel: [orjson.loads(event.data)["n"] for event in reader.log(channel) if event.type == "tick"]
-            for channel in ("client:user-1", "topic:news", "broadcast")
-        }
-        events = [event for event in reader.log(f"job:{job_id}") if event.type == "job.progress"]
-        truth["job"] = [orjson.loads(event.data)["current"] for event in events]
-    return truth
+        return truth_from(reader, job_id)
+
+
+def truth_from(reader: Reader, job_id: str) -> Truth:
+    ticks = ("client:user-1", "topic:news", "broadcast")
+    truth = {name: [orjson.loads(e.data)["n"] for e in reader.log(name) if e.type == "tick"] for name in ticks}
+    steps = [event for event in reader.log(f"job:{job_id}") if event.type == "job.progress"]
+    return {**truth, "job": [orjson.loads(event.data)["current"] for event in steps]}
 
 
 def has_all(view: View, source: EventSource, truth: Truth) -> bool:

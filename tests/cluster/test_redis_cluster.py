@@ -1,0 +1,50 @@
+"""The same promises on Redis Cluster: sharded announcements, and a job in another slot than its owner."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+import pytest
+import redis
+
+from publisher.channels import keys
+from tests.cluster.checker import Truth, truth_from
+from tests.cluster.test_every_dialect import SETTINGS, announced_job, everything_arrived, watching, worker
+from tests.support.broker import Broker
+from tests.support.node import Node
+from tests.support.ports import HOST
+from tests.support.publishers import Reader
+from tests.support.redis_cluster import cluster_url, redis_cluster
+
+
+@pytest.fixture
+def shards() -> Iterator[list[Broker]]:
+    with redis_cluster(append_only=True) as nodes:
+        yield nodes
+
+
+def truth(shards: list[Broker], prefix: str) -> Truth:
+    reader = Reader(f"redis://{HOST}", prefix)
+    reader.client = redis.RedisCluster(host=HOST, port=shards[0].port, protocol=2)
+    with contextlib.closing(reader):
+        return truth_from(reader, "j1")
+
+
+@pytest.mark.parametrize("fault", ["none", "a shard restarts"])
+async def test_every_event_arrives_once_and_in_order_on_a_cluster(
+    fault: str, shards: list[Broker], prefix: str
+) -> None:
+    url = cluster_url(shards)
+    with Node(url, prefix, **SETTINGS) as first, Node(url, prefix, **SETTINGS) as second:
+        await announced_job(url, prefix, "j1")
+        async with (
+            watching([first.base, second.base], "j1", 200, reconnect=True) as pairs,
+            worker(url, prefix, 50, 4, "j1") as running,
+        ):
+            await running.has_come_to(50)
+            if fault != "none":
+                home = redis.RedisCluster(host=HOST, port=shards[0].port).get_node_from_key(keys(prefix, "job:j1").log)
+                next(shard for shard in shards if home and shard.port == home.port).restart()
+            assert await running.ended() == 0
+            await everything_arrived(pairs, truth(shards, prefix), 200)
