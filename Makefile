@@ -1,6 +1,6 @@
 # make run    a node, a broker, a demo worker and the pages on http://127.0.0.1:8000
 # make test   lint and the whole test suite with a coverage summary
-# make lint   ruff and mypy          make bench  load test of a running node (ARGS="--url …")
+# make lint   ruff and mypy          make bench  what a delivery costs, beside the bare socket write (needs a C compiler)
 # make format mend the formatting    make clean  remove everything that was built
 .PHONY: run test lint format bench clean
 BIN := .venv/bin
@@ -25,8 +25,8 @@ format: .venv/.dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: .venv/.run
-	$(BIN)/sse-gateway bench $(ARGS)
+bench: .venv/.dev
+	$(BIN)/python -m tests.bench.bench_fanout $(ARGS)
 
 clean:
 	rm -rf .venv build dist *.egg-info .coverage .coverage.* coverage.xml .mypy_cache .ruff_cache .pytest_cache .hypothesis
