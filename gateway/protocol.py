@@ -30,6 +30,8 @@ class GatewayProtocol(HttpToolsProtocol):
     """One TCP connection. :meth:`attach` hands its writing side to a stream until :meth:`detach`."""
 
     stream: Connection | None = None
+    max_sockets: int = 0
+    """Sockets that the node may hold, streams or not; 0: no limit."""
     user_timeout_ms: int = USER_TIMEOUT_MS
     _head_bytes: int = 0
     _in_head: bool = True
@@ -37,6 +39,9 @@ class GatewayProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        if self.max_sockets and len(self.connections) > self.max_sockets:
+            transport.abort()
+            return
         transport.set_write_buffer_limits(high=HIGH_WATER)
         sock = transport.get_extra_info("socket")
         if sock is not None:
@@ -103,6 +108,11 @@ class GatewayProtocol(HttpToolsProtocol):
         self.transport.close()
 
     # A stream takes over ---
+
+    def begin(self) -> None:
+        """To be called before a stream's response is started: HTTP/1.0 knows no chunks, which uvicorn overlooks."""
+        if self.scope["http_version"] == "1.0":
+            self.cycle.chunked_encoding = False
 
     @property
     def chunked(self) -> bool:

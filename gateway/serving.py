@@ -29,6 +29,8 @@ KEEP_ALIVE_S: Final = 75
 """Longer than the idle limit of the usual balancers (60 s): theirs must be the side that closes."""
 GRACE_S: Final = 3
 """After the drain only short requests are left."""
+SPARE_SOCKETS: Final = 1000
+"""For short requests and health checks beside the streams."""
 ExtraRoutes = Callable[[Node], list[BaseRoute]]
 
 
@@ -115,6 +117,7 @@ def run(
 def _config(app: object, settings: Settings) -> uvicorn.Config:
     class Protocol(GatewayProtocol):
         user_timeout_ms = int(settings.write_timeout_s * 1000)
+        max_sockets = settings.max_connections + SPARE_SOCKETS if settings.max_connections else 0
 
     return uvicorn.Config(
         app,  # type: ignore[arg-type]

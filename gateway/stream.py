@@ -157,6 +157,7 @@ class Stream:
             if all(channel.is_job and read.leaves_nothing(position) for channel, position, read in pairs):
                 await self._nothing_more()
                 return
+            self._peer.begin()
             await _start(self._send)
             connection.chunked = self._peer.chunked
             connection.channels = channels
