@@ -1,0 +1,226 @@
+"""``dev``: a node with everything it needs, for a developer's machine."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import ipaddress
+import os
+import secrets
+import signal
+import socket
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Final
+
+from gateway.banner import YELLOW, Paint, banner
+from gateway.commands import common
+from gateway.version import version
+
+if TYPE_CHECKING:
+    from starlette.routing import BaseRoute
+
+    from gateway.children import Child
+    from gateway.node import Node
+    from gateway.settings import Settings
+
+NAME = "dev"
+SUMMARY = "run a node with a broker and a demo worker, for a developer's machine"
+DESCRIPTION = """\
+Run a node, a broker and a demo worker on the loopback address, with nothing to install or configure besides.
+Everybody may read streams without an owner, and GET /dev/token?sub=…&scope=… makes tokens for the asking.
+GATEWAY_… settings count here too; what they do not say, dev chooses for a developer."""
+EXAMPLES = """\
+  sse-gateway dev
+  sse-gateway dev --port 9000 --redis-url redis://127.0.0.1:6379/0
+  sse-gateway dev --no-demo"""
+
+LOOPBACK: Final = "127.0.0.1"
+KEY_NAMES: Final = ("GATEWAY_JWT_KEY", "GATEWAY_JWT_KEY_FILE", "GATEWAY_JWKS_URL")
+PAGES_ORIGINS: Final = ",".join(
+    f"http://{host}:{port}" for host in ("localhost", LOOPBACK) for port in (3000, 4200, 5173, 8080)
+)
+DEFAULTS: Final = {
+    "GATEWAY_ANONYMOUS": "read",
+    "GATEWAY_CORS_ORIGINS": PAGES_ORIGINS,  # where the development servers of front ends listen
+    "GATEWAY_DRAIN_S": "0.5",
+    "GATEWAY_LOG_LEVEL": "warning",
+    "GATEWAY_MAX_CONNECTIONS_PER_USER": "200",  # on one machine everybody is one user
+}
+PAGES: Final = (
+    ("/", "what runs here"),
+    ("/dev/token?sub=me&scope=admin", "a token for the asking"),
+    ("/metrics", "figures for Prometheus"),
+)
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--port", type=common.port, default=8000, help="port to listen on, 0 for a free one (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--host",
+        default=LOOPBACK,
+        help="address to listen on (default: %(default)s); with any but loopback others get in, as whom they like",
+    )
+    parser.add_argument("--no-demo", action="store_true", help="no demo worker, and no routes that start its jobs")
+
+
+def run(given: argparse.Namespace) -> int:
+    from gateway import serving
+
+    paint = Paint(sys.stdout.isatty() and "NO_COLOR" not in os.environ)
+    signals = _Signals()
+    with signals.handled():
+        try:
+            sock = serving.bind(given.host, given.port)
+        except serving.CannotBind as error:
+            raise common.CommandError(str(error)) from None
+        with contextlib.closing(sock), _broker(given) as redis_url:
+            given.redis_url = redis_url
+            environ = environment(os.environ)
+            settings = common.settings(given, environ)
+            with _worker(given, settings, environ):
+                greet = _greeting(given, sock, settings, paint)
+                code = serving.run(settings, sock, dev=True, extra=_extra(given), started=greet)
+                signals.ending()
+                return code
+
+
+def environment(environ: Mapping[str, str]) -> dict[str, str]:
+    """What dev sets where the environment says nothing: among it a key of its own, new at each start."""
+    chosen = {**DEFAULTS, **environ}
+    if not any(environ.get(name) for name in KEY_NAMES):
+        chosen["GATEWAY_JWT_KEY"] = secrets.token_urlsafe(32)
+    return chosen
+
+
+def _extra(given: argparse.Namespace) -> Callable[[Node], list[BaseRoute]]:
+    def routes(node: Node) -> list[BaseRoute]:
+        from gateway.demo import routes as demo
+        from gateway.demo import tokens
+
+        return tokens.routes(node) + ([] if given.no_demo else demo.routes(node))
+
+    return routes
+
+
+@contextlib.contextmanager
+def _broker(given: argparse.Namespace) -> Iterator[str]:
+    from gateway.embedded import NoBroker, embedded_broker
+
+    if given.redis_url or os.environ.get("GATEWAY_REDIS_URL"):
+        yield given.redis_url or os.environ["GATEWAY_REDIS_URL"]
+        return
+    try:
+        with embedded_broker() as url:
+            yield url
+    except NoBroker as error:
+        raise common.CommandError(str(error)) from None
+
+
+@contextlib.contextmanager
+def _worker(given: argparse.Namespace, settings: Settings, environ: Mapping[str, str]) -> Iterator[Child | None]:
+    from gateway.children import Child
+
+    if given.no_demo:
+        yield None
+        return
+    # By the environment, not by arguments: an address may hold a password, and everybody sees arguments.
+    kept = {name: value for name, value in environ.items() if not name.startswith("GATEWAY_")}
+    passed = {
+        "GATEWAY_REDIS_URL": settings.redis_url,
+        "GATEWAY_REDIS_PREFIX": settings.redis_prefix,
+        "GATEWAY_LOG_LEVEL": settings.log_level,
+        "GATEWAY_LOG_FORMAT": settings.log_format,
+    }
+    with Child([sys.executable, "-m", "gateway.demo.worker"], environ={**kept, **passed}) as child:
+        yield child
+
+
+def _greeting(given: argparse.Namespace, sock: socket.socket, settings: Settings, paint: Paint) -> Callable[[], None]:
+    from gateway import serving
+    from publisher.address import parse
+
+    where = parse(settings.redis_url)
+    # A broker of the user's own may have a password in its URL, which is not for the screen.
+    shown = where.url if "@" not in where.url else where.where
+
+    def greet() -> None:
+        if not is_loopback(sock.getsockname()[0]):
+            print(
+                paint(YELLOW, "Warning: ")
+                + f"this listens on {given.host}. Whoever reaches it reads streams without a token and makes tokens "
+                "with every right at /dev/token. Use serve for anything but your own machine.",
+                file=sys.stderr,
+            )
+        print(
+            banner(
+                serving.url(sock),
+                shown,
+                version=version(),
+                pages=PAGES,
+                program=_program(),
+                demo=not given.no_demo,
+                anonymous=settings.anonymous_reading,
+                paint=paint,
+            ),
+            flush=True,
+        )
+
+    return greet
+
+
+def _program() -> str:
+    """How this very program is called from here."""
+    called = Path(sys.argv[0])
+    if called.name == "__main__.py":
+        return "python -m gateway"
+    with contextlib.suppress(ValueError):
+        return str(called.absolute().relative_to(Path.cwd()))
+    return called.name
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach the address."""
+    return ipaddress.ip_address(host.partition("%")[0]).is_loopback
+
+
+class _Ended(BaseException):
+    """A signal, while no server runs that would take it."""
+
+
+class _Signals:
+    """Every polite signal leads through the ``with`` blocks once, so that nothing is left behind."""
+
+    def __init__(self) -> None:
+        self._ending = False
+
+    def ending(self) -> None:
+        """From now on there is only cleaning up, which no further signal cuts short."""
+        self._ending = True
+
+    def _end(self, number: int, frame: FrameType | None) -> None:
+        if not self._ending:
+            self._ending = True
+            raise _Ended
+
+    @contextlib.contextmanager
+    def handled(self) -> Iterator[None]:
+        handlers: dict[int, Callable[[int, FrameType | None], None]] = {
+            signal.SIGINT: self._end,
+            signal.SIGTERM: self._end,
+        }
+        hangup = getattr(signal, "SIGHUP", None)
+        if hangup is not None and signal.getsignal(hangup) is not signal.SIG_IGN:  # nohup means it
+            handlers[hangup] = lambda number, frame: signal.raise_signal(signal.SIGTERM)
+        before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
+        try:
+            yield
+        except _Ended:
+            raise SystemExit(0) from None
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)

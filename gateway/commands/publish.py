@@ -1,0 +1,114 @@
+"""``publish``: one event from the command line, or many from stdin."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+from typing import Final
+
+import orjson
+
+from gateway.commands import common
+from gateway.commands.line_feed import LineFeed
+from gateway.jsonlines import LineSplitter
+from publisher import Publisher, PublisherError
+
+NAME = "publish"
+SUMMARY = "publish one event, or a stream of them from stdin"
+DESCRIPTION = """\
+Publish one event and print its receipt, or with - read events from stdin, one JSON object per line:
+{"channel": …, "type": …, "data": …} and perhaps "id". A bad line is named by its number, nothing is sent for
+it, and the exit code is 1 at the end."""
+EXAMPLES = """\
+  sse-gateway publish client:user-123 notification '{"message": "Hello"}'
+  sse-gateway publish broadcast maintenance '{"minutes": 5}' --id maintenance-7
+  tail -f events.jsonl | sse-gateway publish -"""
+
+READ_BYTES: Final = 65_536
+SHOW_S: Final = 0.1
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("channel", metavar="CHANNEL", help="client:ID, topic:NAME, job:ID, broadcast; or - for stdin")
+    parser.add_argument("type", metavar="TYPE", nargs="?", help="the event's type, such as notification")
+    parser.add_argument("data", metavar="JSON", nargs="?", help="the event's data, any JSON value")
+    parser.add_argument("--id", help="an id of your own: a second event with it within 5 minutes is not published")
+
+
+def run(given: argparse.Namespace) -> int:
+    settings = common.settings(given)
+    from_stdin = given.channel == "-"
+    if from_stdin and (given.type is not None or given.id is not None):
+        raise common.CommandError("With - everything comes from stdin; leave TYPE, JSON and --id out.", 2)
+    if not from_stdin and given.data is None:
+        raise common.CommandError("An event needs CHANNEL, TYPE and JSON; see sse-gateway publish --help.", 2)
+    try:
+        with Publisher.from_url(
+            settings.redis_url, prefix=settings.redis_prefix, max_event_bytes=settings.max_event_bytes
+        ) as publisher:
+            if from_stdin:
+                return _many(publisher, settings.max_event_bytes)
+            return _one(publisher, given)
+    except (PublisherError, ValueError) as error:
+        raise common.CommandError(str(error)) from None
+
+
+def _one(publisher: Publisher, given: argparse.Namespace) -> int:
+    try:
+        data = orjson.loads(given.data.encode())
+    except ValueError as error:
+        raise common.CommandError(f"The data is not JSON ({error}); text needs quotes: '\"Hello\"'.", 2) from None
+    receipt = publisher.publish(given.channel, given.type, data, id=given.id)
+    assert receipt is not None  # only a publisher that buffers has none
+    print(orjson.dumps(receipt._asdict()).decode())
+    return 0
+
+
+def _many(publisher: Publisher, max_event_bytes: int) -> int:
+    # In JSON text one byte of data may take up to six (\u0000).
+    lines = LineSplitter(max_event_bytes * 6 + 4096)
+    feed = LineFeed(publisher, _refused)
+    shown = _Count(feed)
+    try:
+        while data := os.read(sys.stdin.fileno(), READ_BYTES):
+            for line in lines.feed(data):
+                feed.take(line)
+                shown.show()
+            feed.flush()
+        for line in lines.rest():
+            feed.take(line)
+        feed.flush()
+    except PublisherError as error:
+        shown.clear()
+        raise common.CommandError(
+            f"{error} {feed.sent} events are published; send the lines from {feed.first_waiting} on again (those of "
+            "the last batch may be in already)."
+        ) from None
+    shown.clear()
+    print(f"{feed.sent} events published, {feed.refused} lines refused.", file=sys.stderr)
+    return 1 if feed.refused else 0
+
+
+def _refused(number: int, sentence: str) -> None:
+    clear = "\r\x1b[K" if sys.stderr.isatty() else ""
+    print(f"{clear}line {number}: {sentence}", file=sys.stderr)
+
+
+class _Count:
+    """How many events are out, on a terminal only."""
+
+    def __init__(self, feed: LineFeed) -> None:
+        self._feed = feed
+        self._on = sys.stderr.isatty()
+        self._next = 0.0
+
+    def show(self) -> None:
+        if self._on and time.monotonic() >= self._next:
+            self._next = time.monotonic() + SHOW_S
+            print(f"\r{self._feed.sent} events published", end="", file=sys.stderr, flush=True)
+
+    def clear(self) -> None:
+        if self._on:
+            print("\r\x1b[K", end="", file=sys.stderr, flush=True)

@@ -1,0 +1,54 @@
+"""``GET /dev/token``: a token for the asking, on a developer's machine."""
+
+from __future__ import annotations
+
+import ipaddress
+import time
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute
+
+from gateway import answers
+from gateway.endpoint import endpoint
+from gateway.exceptions import BadRequest, Forbidden
+from gateway.minting import mint_token
+from gateway.node import Node
+
+DEFAULT_SUBJECT = "dev"
+DEFAULT_TTL_S = 3600
+
+
+async def mint(node: Node, request: Request) -> Response:
+    """``?sub=…&scope=…&channels=…&ttl=…``: ``channels`` may be repeated, ``ttl`` is in seconds."""
+    check_host(request)
+    query = request.query_params
+    ttl = query.get("ttl", str(DEFAULT_TTL_S))
+    if not (ttl.isascii() and ttl.isdigit() and len(ttl) < 10):
+        raise BadRequest("The ttl must be a whole number of seconds.")
+    now = time.time()
+    token = mint_token(
+        node.settings,
+        query.get("sub", DEFAULT_SUBJECT),
+        scope=query.get("scope", ""),
+        channels=query.getlist("channels"),
+        ttl_s=int(ttl),
+        now=now,
+    )
+    return answers.json_response({"token": token, "expires_at": int(now) + int(ttl)})
+
+
+def check_host(request: Request) -> None:
+    """Refuse other names than localhost and addresses: a page of another site can make its own name point here and
+    would then read the answer as its own."""
+    host = request.url.hostname or ""
+    if host == "localhost" or host.endswith(".localhost"):
+        return
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        raise Forbidden("Development tokens are for localhost; open this page by its address.") from None
+
+
+def routes(node: Node) -> list[BaseRoute]:
+    return [endpoint(node, "/dev/token", GET=mint)]

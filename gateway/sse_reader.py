@@ -1,0 +1,88 @@
+"""Reads the SSE format: bytes in, events out (WHATWG HTML, "Interpreting an event stream"). Pure."""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+MAX_EVENT_BYTES: Final = 64 * 1024 * 1024
+
+
+class StreamTooLarge(Exception):
+    """One event is larger than 64 MiB: this is no event stream to follow."""
+
+
+class StreamEvent(NamedTuple):
+    type: str
+    data: str
+    id: str
+
+
+class StreamReader:
+    """One connection's bytes. ``last_event_id`` and ``retry_ms`` outlive it: hand them to the next reader."""
+
+    def __init__(self, last_event_id: str = "") -> None:
+        self.last_event_id = last_event_id
+        self.retry_ms: int | None = None
+        self._buffer = bytearray()
+        self._size = 0
+        self._begun = False
+        self._reset()
+
+    def feed(self, data: bytes) -> list[StreamEvent]:
+        """The events that are complete now. Raises :class:`StreamTooLarge`."""
+        self._buffer += data
+        events: list[StreamEvent] = []
+        while (line := self._next_line()) is not None:
+            if line:
+                self._field(line)
+            else:
+                event = self._dispatch()
+                if event is not None:
+                    events.append(event)
+        if self._size + len(self._buffer) > MAX_EVENT_BYTES:
+            raise StreamTooLarge
+        return events
+
+    def _next_line(self) -> bytes | None:
+        ends = [at for at in (self._buffer.find(b"\n"), self._buffer.find(b"\r")) if at >= 0]
+        if not ends:
+            return None
+        end = min(ends)
+        after = end + 1
+        if self._buffer[end] == 13:
+            if after == len(self._buffer):
+                return None  # the next byte says whether this is CR or CRLF
+            if self._buffer[after] == 10:
+                after += 1
+        line = bytes(self._buffer[:end])
+        del self._buffer[:after]
+        if not self._begun:
+            self._begun = True
+            line = line.removeprefix(b"\xef\xbb\xbf")
+        return line
+
+    def _field(self, line: bytes) -> None:
+        self._size += len(line)
+        name, _, raw = line.partition(b":")
+        value = raw.removeprefix(b" ").decode("utf-8", "replace")
+        match name:
+            case b"data":
+                self._data.append(value)
+            case b"event":
+                self._type = value
+            case b"id" if "\0" not in value:
+                self._id = value
+            case b"retry" if value.isascii() and value.isdigit() and len(value) < 10:
+                self.retry_ms = int(value)
+
+    def _dispatch(self) -> StreamEvent | None:
+        self.last_event_id = self._id
+        event = StreamEvent(self._type or "message", "\n".join(self._data), self._id) if self._data else None
+        self._reset()
+        return event
+
+    def _reset(self) -> None:
+        self._data: list[str] = []
+        self._type = ""
+        self._id = self.last_event_id
+        self._size = 0
