@@ -159,7 +159,8 @@ class Node:
             self.hub.tell_all(lambda encoder: encoder.degraded(False))
 
     def _redis_down(self, reason: str) -> None:
-        log.warning("redis.down reason=%s", reason)
+        # A stopping node closes the connection itself.
+        log.log(logging.INFO if self.draining else logging.WARNING, "redis.down reason=%s", reason)
         asyncio.get_running_loop().call_later(DEGRADED_AFTER_S, self._check_degraded)
 
     def _check_degraded(self) -> None:
