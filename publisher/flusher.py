@@ -56,8 +56,9 @@ class Flusher:
             for entry in entries:
                 self._outbox.offer(entry, record)
             if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="sse-publisher", daemon=True)
-                self._thread.start()
+                thread = threading.Thread(target=self._run, name="sse-publisher", daemon=True)
+                thread.start()
+                self._thread = thread
 
     def wait(self, timeout_s: float, record: JobRecord | None = None) -> bool:
         """Wait until nothing waits any more, of this job or at all; False where that took too long."""

@@ -47,7 +47,7 @@ class Handle:
         """Whether an entry is to be sent: not after the job was ended elsewhere. Raises :class:`JobFinished`
         where this handle ended it."""
         if self._record.ended:
-            raise finished(self.job_id, "finished")
+            raise finished(self.job_id, self._record.ended)
         self._record.note(entry)
         return not self._record.deaf
 

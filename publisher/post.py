@@ -73,6 +73,10 @@ class Post:
                     reports.given_up(entry, self._transport.where, error)
                     return
                 self._transport.repair(error)
+            except BaseException:
+                # Cut off in the middle: it may have arrived or not, and a job's end must not be lost over that.
+                self._flusher.add([entry], record)
+                raise
             else:
                 # Who opens a job is told by an exception, not by the log.
                 settle = reports.settle if record.opened else reports.settle_quietly

@@ -16,10 +16,13 @@ MAX_ITEMS: Final = 1000
 """Items that are remembered for a job that vanishes; as many as its state in Redis keeps."""
 
 
+_ENDS: Final = {"complete": "completed", "fail": "failed", "cancel": "cancelled"}
+
+
 class JobRecord:
     """One job as its worker knows it.
 
-    ``ended`` is set once the worker itself ended it, ``ended_elsewhere`` is the status that somebody else gave it,
+    ``ended`` is the status that the worker itself ended it with, ``ended_elsewhere`` the one that others gave it,
     ``refused`` says why Redis does not let this worker have the job. ``revival`` is the step that creates a
     vanished job anew, as long as it has not arrived.
     """
@@ -27,7 +30,7 @@ class JobRecord:
     def __init__(self, birth: Step) -> None:
         self.job_id = birth.job_id
         self.owner = birth.owner
-        self.ended = False
+        self.ended: str | None = None
         self.ended_elsewhere: str | None = None
         self.refused: str | None = None
         self.opened = False
@@ -55,7 +58,7 @@ class JobRecord:
         elif entry.op == "item":
             self._note_item(entry)
         elif entry.ends:
-            self.ended = True
+            self.ended = _ENDS[entry.op]
 
     def _note_item(self, step: Step) -> None:
         if step.item_id in self._items or len(self._items) < MAX_ITEMS:

@@ -145,8 +145,28 @@ class AsyncRedisTransport:
             self._client = source
             self.where = connect.where(source)
             self.cluster = isinstance(source, AsyncRedisCluster)
+        self._layout = asyncio.Lock()
+        self._laid_out = not self.cluster
 
     async def execute(self, request: Request) -> Any:
+        if not self._laid_out:
+            await self._ask_for_layout()
+        try:
+            return await self._execute(request)
+        except AttributeError as error:
+            # What redis-py 8.1 says when another task replaces the nodes of a Cluster under a call.
+            if not self.cluster:
+                raise
+            raise redis.ConnectionError("The cluster's layout changed during the call") from error
+
+    async def _ask_for_layout(self) -> None:
+        """Cluster: once, before the first call. Tasks that all found it missing would break each other."""
+        async with self._layout:
+            if not self._laid_out and isinstance(self._client, AsyncRedisCluster):
+                await self._client.initialize()
+            self._laid_out = True
+
+    async def _execute(self, request: Request) -> Any:
         client: Any = self._client
         if isinstance(request, ReadState):
             return await _read(client, request)

@@ -8,15 +8,26 @@ import logging
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import orjson
 import pytest
 
-from publisher import BufferFull, JobCancelled, JobExists, JobFinished, JobNotFound, Publisher, PublishError
+from publisher import (
+    AsyncPublisher,
+    BufferFull,
+    JobCancelled,
+    JobExists,
+    JobFinished,
+    JobNotFound,
+    Publisher,
+    PublishError,
+)
 from publisher.channels import keys
 from tests.support.broker import Broker
 from tests.support.publishers import FACES, Reader, done, tracked, within
+from tests.support.waiting import until
 
 LIFE = ["job.created", "job.started", "job.completed"]
 
@@ -295,6 +306,35 @@ async def test_a_full_server_does_not_break_a_job(own_broker: Broker, prefix: st
             reader.client.config_set("maxmemory", "0")
     assert reader.types("job:j") == ["job.created", "job.started", "job.item", "job.completed"]
     reader.close()
+
+
+async def test_a_task_cancelled_in_the_middle_of_its_last_word_still_ends_its_job(
+    own_broker: Broker, prefix: str
+) -> None:
+    async with AsyncPublisher.from_url(own_broker.url, prefix=prefix) as pub:
+
+        async def work() -> None:
+            async with pub.job("j", kind="k") as job:
+                own_broker.freeze()
+                await job.complete()
+
+        task = asyncio.create_task(work())
+        await until(lambda: not runs(own_broker), "the server to be frozen")
+        task.cancel()
+        await asyncio.wait([task], timeout=0.5)
+        own_broker.thaw()
+        await asyncio.wait([task])
+        assert task.cancelled()
+    reader = Reader(own_broker.url, prefix)
+    types = reader.types("job:j")
+    assert types[:2] == ["job.created", "job.started"]
+    assert types[2:] in (["job.completed"], ["job.failed"])
+    reader.close()
+
+
+def runs(broker: Broker) -> bool:
+    """Whether the server's process runs: the kernel shows T for a stopped one."""
+    return Path(f"/proc/{broker.pid}/stat").read_text().split(") ")[1][0] != "T"
 
 
 async def test_who_may_not_write_is_told_when_the_job_opens(own_broker: Broker, prefix: str, face: Any) -> None:
