@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any, Final
 from urllib.parse import quote
 
-import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute
@@ -16,6 +15,7 @@ from gateway.endpoint import endpoint
 from gateway.exceptions import BadRequest, Conflict, NotFound, Unauthorized
 from gateway.fields import ANY, NUMBER, OBJECT, TEXT, fields
 from gateway.guard import require_scope
+from gateway.job_json import job_json
 from gateway.node import Node
 from gateway.principal import PUBLISH
 from publisher import channels as names
@@ -88,7 +88,7 @@ def list_limit(text: str | None) -> int:
 async def get_job(node: Node, request: Request) -> Response:
     caller = await node.stream_caller(request)
     job = await node.readable_job(caller, request.path_params["job_id"])
-    return answers.json_response(job.as_dict())
+    return answers.json_bytes(job_json(job))
 
 
 async def list_jobs(node: Node, request: Request) -> Response:
@@ -115,7 +115,7 @@ async def _newest(node: Node, job_ids: tuple[str, ...], owner: str, limit: int) 
                 continue
             if len(found) == limit or size > LIST_BYTES:
                 return found, True
-            found.append(orjson.dumps(job.as_dict()))
+            found.append(job_json(job))
             size += len(found[-1])
     return found, False
 
@@ -123,14 +123,14 @@ async def _newest(node: Node, job_ids: tuple[str, ...], owner: str, limit: int) 
 async def create_job(node: Node, request: Request) -> Response:
     await require_scope(node, request, PUBLISH)
     job = await node.publisher.create_job(**new_job(await read_json(request)))
-    return answers.json_response(job.as_dict(), 201, {"location": f"/v1/jobs/{quote(job.job_id, safe='')}"})
+    return answers.json_bytes(job_json(job), 201, {"location": f"/v1/jobs/{quote(job.job_id, safe='')}"})
 
 
 async def update_job(node: Node, request: Request) -> Response:
     await require_scope(node, request, PUBLISH)
     job_id = names.check_id(request.path_params["job_id"], "job id")
     job = await node.publisher.update_job(job_id, **changes(await read_json(request)))
-    return answers.json_response(job.as_dict())
+    return answers.json_bytes(job_json(job))
 
 
 async def cancel_job(node: Node, request: Request) -> Response:
@@ -142,7 +142,7 @@ async def cancel_job(node: Node, request: Request) -> Response:
         raise NotFound("There is no such job.")
     if job.finished:
         raise _ended(job.status)
-    return answers.json_response((await _cancelled(node, job)).as_dict())
+    return answers.json_bytes(job_json(await _cancelled(node, job)))
 
 
 async def _cancelled(node: Node, job: Job) -> Job:

@@ -33,8 +33,7 @@ SECURITY: Final = {
 async def landing(node: Node, request: Request) -> Response:
     commands = _file("commands_dev.html" if node.dev else "commands.html")
     page = _file("index.html").replace("{{commands}}", commands)
-    for name, value in (("version", node.version), ("origin", origin(request))):
-        page = page.replace("{{%s}}" % name, html.escape(value))
+    page = page.replace("{{version}}", html.escape(node.version)).replace("{{origin}}", html.escape(origin(request)))
     headers = {**SECURITY, "content-security-policy": policy(page)}
     return Response(page, 200, headers, "text/html; charset=utf-8")
 

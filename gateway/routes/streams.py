@@ -13,6 +13,7 @@ from gateway import sse
 from gateway.closing import Closing
 from gateway.encoder import Encoder, closing_data
 from gateway.exceptions import BadRequest
+from gateway.job_json import job_json
 from gateway.node import Node
 from gateway.plan import Plan
 from gateway.principal import Principal
@@ -41,7 +42,7 @@ class NativeEncoder(Encoder):
         return [sse.json_block(data, b"stream.open")]
 
     def state(self, job: Job, seq: int) -> list[bytes]:
-        return [sse.json_block(job.as_dict(), b"job.state")]
+        return [sse.data_block(job_json(job), b"job.state")]
 
     def event(self, event: Event) -> bytes | None:
         if not self._envelope:

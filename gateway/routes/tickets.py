@@ -43,7 +43,7 @@ async def mint(node: Node, request: Request) -> Response:
     try:
         ticket = tickets.mint(caller, channels, await node.ticket_key.get(), now=time.time())
     except AuthError as error:
-        raise Unauthorized(error.message) from None
+        raise Unauthorized.of(error) from None
     except AuthUnavailable as error:
         raise Unavailable(str(error)) from None
     return answers.json_response(ticket._asdict())
