@@ -1,0 +1,57 @@
+"""What a call needs besides good credentials: a scope, and a page that may use the cookie."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from starlette.requests import Request
+
+from gateway.access import origin_allowed
+from gateway.auth_errors import token_required
+from gateway.exceptions import Forbidden, Unauthorized
+from gateway.principal import Principal, Source
+from gateway.settings import Settings
+
+if TYPE_CHECKING:
+    from gateway.node import Node
+
+READING: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+
+
+async def require_scope(node: Node, request: Request, scope: str, *, allow_dev: bool = False) -> Principal:
+    """The caller, who holds ``scope``. With ``allow_dev`` a node in development mode lets everybody in.
+
+    Raises :class:`Unauthorized` without a token or with a bad one (also in development mode), :class:`Forbidden`
+    where the token lacks the scope, and :class:`~gateway.exceptions.Unavailable` while tokens cannot be verified.
+    """
+    caller = await node.caller(request)
+    if caller.has(scope) or (allow_dev and node.dev):
+        return caller
+    if caller.anonymous:
+        raise Unauthorized.of(token_required())
+    if caller.source is Source.TICKET:
+        raise Forbidden("A ticket only opens streams; use a token.")
+    raise Forbidden(f"The token lacks the scope {scope}; ask its issuer for one with it.")
+
+
+def require_same_site(request: Request, principal: Principal, settings: Settings) -> None:
+    """Refuse what a page of another site makes a browser do with this node's cookie. Raises :class:`Forbidden`.
+
+    Only a cookie is sent along unasked; a page that holds any other credentials has been given them.
+    """
+    if principal.source is not Source.COOKIE:
+        return
+    origins = request.headers.getlist("origin")
+    origin = ", ".join(origins) if origins else None  # several are no origin at all, and so not allowed
+    changes = request.method not in READING
+    if origin_allowed(origin, own_origin(request), settings.cors_origins, required=changes):
+        return
+    if origin is None:
+        raise Forbidden("A call with a cookie needs the header Origin; or send the token as Authorization: Bearer.")
+    raise Forbidden("The cookie may not be used by pages of this origin; list the origin in GATEWAY_CORS_ORIGINS.")
+
+
+def own_origin(request: Request) -> str:
+    """Where a browser reaches this node. A proxy in front has to pass the ``Host`` on; the scheme is the one that a
+    trusted proxy names."""
+    return f"{request.url.scheme}://{request.headers.get('host', '')}"
