@@ -12,7 +12,7 @@ from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute
+from starlette.routing import BaseRoute, Match, Route
 
 from gateway import answers
 from gateway.dialects import clients, generation, jobs, tasks, video
@@ -48,7 +48,7 @@ def create_app(node: Node, extra: list[BaseRoute] | None = None) -> Starlette:
         video,
     ):
         routes += module.routes(node)
-    return Starlette(
+    app = Starlette(
         routes=[*routes, *(extra or [])],
         middleware=_middleware(node.settings),
         exception_handlers={
@@ -61,6 +61,9 @@ def create_app(node: Node, extra: list[BaseRoute] | None = None) -> Starlette:
         },
         lifespan=_lifespan(node),
     )
+    # A redirect would be built from the Host header, and would drop the prefix that a proxy has cut off.
+    app.router.redirect_slashes = False
+    return app
 
 
 def _lifespan(node: Node) -> object:
@@ -100,9 +103,16 @@ async def _starlette_error(request: Request, error: Exception) -> Response:
         return answers.error_response(NotFound("There is nothing at this path."))
     if error.status_code == 405:
         response = answers.error_response(MethodNotAllowed("This path does not know the method."))
-        response.headers.update(error.headers or {})
+        response.headers["allow"] = ", ".join(_methods(request))
         return response
     return answers.error_response(BadRequest(error.detail))
+
+
+def _methods(request: Request) -> list[str]:
+    """What the path may be asked, over all routes that share it."""
+    routes = [route for route in request.app.routes if isinstance(route, Route)]
+    at_path = [route for route in routes if route.matches(request.scope)[0] is not Match.NONE]
+    return sorted({method for route in at_path for method in route.methods or ()})
 
 
 async def _value_error(request: Request, error: Exception) -> Response:
