@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.http.api import DOCUMENT, Api
+from tests.http.curl import Curl
 from tests.support.http1 import Exchange, HttpStream
 from tests.support.tokens import token
 
@@ -19,28 +19,6 @@ PAGE = (Path(__file__).parents[2] / "docs/reference/http-api.md").read_text()
 def _examples() -> Iterator[str]:
     for block in re.findall(r"^```sh\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE):
         yield from (line for line in block.splitlines() if line.startswith("curl "))
-
-
-class Curl:
-    """As much of curl's command line as the examples use."""
-
-    def __init__(self, line: str) -> None:
-        words = iter(shlex.split(line)[1:])
-        self.method, self.url, self.body, self.endless = "GET", "", b"", False
-        self.headers: dict[str, str] = {}
-        for word in words:
-            if word == "-X":
-                self.method = next(words)
-            elif word == "-H":
-                name, _, value = next(words).partition(": ")
-                self.headers[name] = value
-            elif word == "-d":
-                self.method, self.body = self.method.replace("GET", "POST"), next(words).encode()
-            elif word == "-N":
-                self.endless = True
-            else:
-                assert not word.startswith("-") and not self.url, f"an option that is not known here: {word}"
-                self.url = word
 
 
 async def test_the_examples_work_in_the_order_of_the_page(api: Api) -> None:
