@@ -42,6 +42,8 @@ def error_response(error: HTTPError) -> Response:
         headers["www-authenticate"] = error.challenge
     if error.status in (429, 503):
         headers["retry-after"] = str(random.randint(*REFUSAL_RETRY_S))
+    if error.closes:
+        headers["connection"] = "close"
     return json_response({"error": {"code": error.code, "message": error.sentence}}, error.status, headers)
 
 

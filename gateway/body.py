@@ -10,7 +10,7 @@ from typing import Any, Final
 import orjson
 from starlette.requests import ClientDisconnect, Request
 
-from gateway.exceptions import BadRequest, RequestTimeout, TooLarge
+from gateway.exceptions import BadRequest, BodyTooLarge, RequestTimeout
 
 MAX_BODY_BYTES: Final = 1024 * 1024
 BODY_TIMEOUT_S: Final = 30.0
@@ -26,7 +26,7 @@ _NO_BRACKETS: Final = bytes(set(range(256)) - set(b"[]{}"))
 
 
 async def read_json(request: Request) -> Any:
-    """The body's value. Raises :class:`TooLarge`, :class:`RequestTimeout` or :class:`BadRequest`."""
+    """The body's value. Raises :class:`BodyTooLarge`, :class:`RequestTimeout` or :class:`BadRequest`."""
     return parse(await _read(request))
 
 
@@ -46,9 +46,10 @@ def too_deep(text: bytes) -> bool:
     """Whether JSON text nests deeper than allowed; of broken text nothing is said, its parser refuses it."""
     brackets = _STRING.sub(b"", text).translate(_ONE_KIND, _NO_BRACKETS)
     for _ in range(MAX_DEPTH):
-        brackets = brackets.replace(b"[]", b"")  # takes away the innermost level, everywhere
-        if not brackets:
-            return False
+        outer = brackets.replace(b"[]", b"")  # takes away the innermost level, everywhere
+        if len(outer) == len(brackets):
+            break
+        brackets = outer
     return b"[]" in brackets or brackets.count(b"[") > MAX_DEPTH
 
 
@@ -91,5 +92,5 @@ async def _discard(request: Request) -> None:
                     return
 
 
-def _too_large() -> TooLarge:
-    return TooLarge("The body is larger than 1 MiB; send less at once.")
+def _too_large() -> BodyTooLarge:
+    return BodyTooLarge("The body is larger than 1 MiB; send less at once.")

@@ -14,6 +14,8 @@ class HTTPError(Exception):
 
     status = 400
     code = "bad_request"
+    closes = False
+    """Whether the connection ends with the answer, because the rest of the request is not wanted."""
 
     def __init__(self, sentence: str) -> None:
         super().__init__(sentence)
@@ -77,11 +79,18 @@ class TooLarge(HTTPError):
     code = "too_large"
 
 
+class BodyTooLarge(TooLarge):
+    """The body is larger than any may be; it was not read to its end."""
+
+    closes = True
+
+
 class RequestTimeout(HTTPError):
     """The body did not arrive in time."""
 
     status = 408
     code = "timeout"
+    closes = True
 
 
 class Unavailable(HTTPError):

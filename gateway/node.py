@@ -23,6 +23,7 @@ from gateway.control import Control
 from gateway.credentials import Credentials
 from gateway.drain import drain_order
 from gateway.exceptions import Forbidden, NotFound, Unauthorized, Unavailable
+from gateway.guard import require_same_site
 from gateway.history import History
 from gateway.hub import Hub
 from gateway.keeper import Keeper
@@ -90,10 +91,9 @@ class Node:
             node_id=self.id,
             version=self.version,
             max_per_user=settings.max_connections_per_user,
-            open_streams=lambda: len(self.hub.connections),
             draining=lambda: self.draining,
         )
-        self.control = Control(self.store, self.publisher, self.subscriber, prefix=prefix, disconnect=self._disconnect)
+        self.control = Control(self.store, self.subscriber, prefix=prefix, disconnect=self._disconnect)
         ticket_key = FixedTicketKey(settings.ticket_key) if settings.ticket_key else None
         self.ticket_key: TicketKey = ticket_key or SharedTicketKey(self.store.client, prefix)
         self.authenticator = Authenticator(settings, self.ticket_key)
@@ -184,10 +184,12 @@ class Node:
         return principal
 
     async def stream_caller(self, request: Request) -> Principal:
-        """Like :meth:`caller`; without a token only where anonymous reading is on."""
+        """Like :meth:`caller`; without a token only where anonymous reading is on, and by cookie only for pages that
+        may use it."""
         principal = await self.caller(request)
         if principal.anonymous and not self.settings.anonymous_reading:
             raise Unauthorized.of(token_required())
+        require_same_site(request, principal, self.settings)
         return principal
 
     def check_channels(self, principal: Principal, channels: tuple[str, ...]) -> None:

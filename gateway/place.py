@@ -1,0 +1,93 @@
+"""What one open stream takes up, and all of them together. Pure."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Final
+
+CHANNEL: Final = "ch:"
+CLIENT: Final = "ch:client:"
+USER: Final = "user:"
+GUEST: Final = "guest:"
+SUBJECT: Final = "sub:"
+
+
+def channel_field(channel: str) -> str:
+    """The field that counts the streams listening to a channel."""
+    return CHANNEL + channel
+
+
+def user_field(user_key: str) -> str:
+    """The field that counts one user's streams."""
+    return USER + user_key
+
+
+def client_fields(client_id: str) -> tuple[str, str]:
+    """Fields whose sum is the streams that are this subject's or listen to ``client:{id}``, each counted once."""
+    return user_field(SUBJECT + client_id), GUEST + client_id
+
+
+@dataclass(frozen=True)
+class Place:
+    """One stream: whom it counts for, and the channels it listens to."""
+
+    user_key: str
+    channels: tuple[str, ...]
+
+    @cached_property
+    def fields(self) -> tuple[str, ...]:
+        """What it counts as; first the user."""
+        channels = tuple(CHANNEL + channel for channel in dict.fromkeys(self.channels))
+        clients = [channel.removeprefix(CLIENT) for channel in channels if channel.startswith(CLIENT)]
+        guests = [GUEST + client for client in clients if self.user_key != SUBJECT + client]
+        return (user_field(self.user_key), *channels, *guests)
+
+    @cached_property
+    def for_client(self) -> bool:
+        """Whether it listens to a client's channel."""
+        return any(field.startswith(CLIENT) for field in self.fields)
+
+
+class Crowd:
+    """The open streams of one node, counted. Holds no field that is zero."""
+
+    def __init__(self) -> None:
+        self.counts: Counter[str] = Counter()
+        self.streams = 0
+        self.client_streams = 0
+        """Streams that listen to a client's channel."""
+        self.clients = 0
+        """Different clients that are listened to."""
+        self.channels = 0
+        """Different channels that are listened to."""
+
+    def add(self, place: Place) -> None:
+        self._change(place, 1)
+
+    def remove(self, place: Place) -> None:
+        """Raises ``KeyError`` for a place that was not added: the counts would be wrong for ever."""
+        if any(field not in self.counts for field in place.fields):
+            raise KeyError(place.user_key)
+        self._change(place, -1)
+
+    def summary(self) -> dict[str, int]:
+        return {
+            "streams": self.streams,
+            "client_streams": self.client_streams,
+            "clients": self.clients,
+            "channels": self.channels,
+        }
+
+    def _change(self, place: Place, by: int) -> None:
+        self.streams += by
+        self.client_streams += by * place.for_client
+        for field in place.fields:
+            before = self.counts[field]
+            self.counts[field] = before + by
+            if not before + by:
+                del self.counts[field]
+            if not before or not before + by:
+                self.channels += by * field.startswith(CHANNEL)
+                self.clients += by * field.startswith(CLIENT)
