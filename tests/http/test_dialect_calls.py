@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
@@ -122,3 +123,11 @@ async def test_a_cookie_from_another_site_notifies_nobody(start_node: Callable[.
         assert refused.status_code == 403 and refused.json()["ok"] is False
     own = await call(node, "POST", NOTIFY, json=GOOD, headers={**cookie, "Origin": node.base})
     assert own.status_code == 200
+
+
+async def test_in_development_anybody_may_notify_and_count(redis_url: str, prefix: str) -> None:
+    command = (sys.executable, "-m", "gateway", "dev", "--no-demo", "--redis-url", redis_url)
+    with Node(redis_url, prefix, command=command) as node:
+        sent = await call(node, "POST", NOTIFY, json=GOOD)
+        assert (sent.status_code, sent.json()["ok"]) == (200, True)
+        assert (await call(node, "GET", METRICS)).json()["totalClients"] == 0
