@@ -17,7 +17,7 @@ from starlette.routing import BaseRoute, Match, Route
 
 from gateway import answers
 from gateway.dialects import clients, generation, jobs, tasks, video
-from gateway.exceptions import BadRequest, HTTPError, MethodNotAllowed, NotFound, Unavailable
+from gateway.exceptions import BadRequest, HTTPError, InternalError, MethodNotAllowed, NotFound, Unavailable
 from gateway.node import Node
 from gateway.paths import RawPaths
 from gateway.routes import cluster, events, health, pages, streams, tickets
@@ -127,6 +127,4 @@ async def _redis_down(request: Request, error: Exception) -> Response:
 
 async def _internal(request: Request, error: Exception) -> Response:
     """Ours to mend: the log has the traceback, the caller learns nothing of it."""
-    response = answers.error_response(HTTPError("The node failed to answer; its log says why."))
-    response.status_code = 500
-    return response
+    return answers.error_response(InternalError("The node failed to answer; its log says why."))

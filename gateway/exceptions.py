@@ -100,6 +100,13 @@ class Unavailable(HTTPError):
     code = "unavailable"
 
 
+class InternalError(HTTPError):
+    """A mistake of the node's own."""
+
+    status = 500
+    code = "internal_error"
+
+
 class Refused(Exception):
     """A stream cannot be served now; the client should come back."""
 
