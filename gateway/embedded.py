@@ -31,10 +31,11 @@ class _Ended(Exception):
 @contextlib.contextmanager
 def embedded_broker() -> Iterator[str]:
     """A server for as long as the block lasts; its URL. Keeps nothing. Raises :class:`NoBroker`."""
+    # It writes no files, so its folder can go as soon as it has entered it: not even a kill leaves one behind.
     with tempfile.TemporaryDirectory(prefix="sse-gateway-", ignore_cleanup_errors=True) as folder:
         child, port = _start(Path(folder))
-        with child:
-            yield f"redis://{HOST}:{port}/0"
+    with child:
+        yield f"redis://{HOST}:{port}/0"
 
 
 def server_command(port: int, folder: Path) -> list[str]:

@@ -69,7 +69,7 @@ async def watch(node: Node, request: Request) -> Response:
 
 def _wish(fields: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
     kind = fields.get("kind", DEFAULT_KIND)
-    if kind not in SCENARIOS:
+    if not isinstance(kind, str) or kind not in SCENARIOS:
         raise BadRequest(f"The kind must be one of {', '.join(SCENARIOS)}.")
     meta: dict[str, Any] = {"provider_id": PROVIDER_ID}
     if fields.get("fail") in (True, "1", "true"):

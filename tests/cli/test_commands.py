@@ -1,0 +1,105 @@
+"""What all commands have in common: help with examples, and one sentence instead of a traceback."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+from gateway.cli import COMMANDS
+from tests.support.commands import environment, run
+from tests.support.node import ROOT
+from tests.support.ports import HOST
+from tests.support.tokens import SECRET
+
+
+@pytest.mark.parametrize("name", [module.NAME for module in COMMANDS])
+def test_every_command_has_help_with_examples_and_takes_a_redis_url(name: str) -> None:
+    done = run(name, "--help")
+    assert done.returncode == 0
+    assert "--redis-url URL" in done.stdout
+    assert f"examples:\n  {'' if name != 'serve' else 'GATEWAY'}" in done.stdout
+    assert f"sse-gateway {name}" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "settings", "sentence"),
+    [
+        ([], {}, "the following arguments are required: COMMAND"),
+        (["fly"], {}, "invalid choice: 'fly'"),
+        (["serve"], {}, "There is no key to verify tokens with: set one of GATEWAY_JWT_KEY"),
+        (["serve", "--port", "70000"], {}, "must be a port from 1 to 65535"),
+        (["serve", "--redis-url", "http://user:hush@x"], {"ANONYMOUS": "read"}, "must be redis://host:port/db"),
+        (["serve", "--host", "203.0.113.7"], {"ANONYMOUS": "read"}, "203.0.113.7 is not an address of this machine"),
+        (["serve", "--host", "no such host"], {"ANONYMOUS": "read"}, "is not known here"),
+        (["serve"], {"JWT_KEYS": "hush"}, "GATEWAY_JWT_KEYS is not a setting; did you mean GATEWAY_JWT_KEY?"),
+        (["dev", "--port", "-1"], {}, "must be a port"),
+        (["dev"], {"HEARTBEAT_S": "hush"}, "GATEWAY_HEARTBEAT_S must be a number of seconds"),
+        (["publish", "x"], {}, "An event needs CHANNEL, TYPE and JSON"),
+        (["publish", "x", "t", "{}"], {}, "A channel is client:ID, job:ID, user:ID, topic:NAME or broadcast."),
+        (["publish", "topic:x", "t", "{hush"], {}, "The data is not JSON"),
+        (["publish", "topic:x", "job.done", "1"], {}, "belongs to the job calls"),
+        (["publish", "-", "t"], {}, "With - everything comes from stdin"),
+        (["tail", "nowhere"], {}, "A channel is client:ID"),
+        (["tail", "ftp://127.0.0.1/x"], {}, "it must be http://host:port/path"),
+        (["tail", "http://127.0.0.1:x/"], {}, "This is not a URL"),
+        (["tail", "http://127.0.0.1:8000/a b"], {}, "holds characters that cannot be sent"),
+        (["tail", "job:1", "--gateway", "nowhere"], {}, "This is not a URL of a stream"),
+    ],
+)
+def test_bad_input_is_answered_with_one_sentence(arguments: list[str], settings: dict[str, Any], sentence: str) -> None:
+    done = run(*arguments, **settings)
+    assert done.returncode in (1, 2)
+    assert done.stdout == ""
+    assert sentence in done.stderr
+    assert done.stderr.count("\n") == 1, done.stderr
+    assert "hush" not in done.stderr.replace("{hush", "")
+
+
+@pytest.mark.parametrize("command", ["serve", "dev"])
+def test_a_port_in_use_is_told(command: str) -> None:
+    with socket.create_server((HOST, 0)) as taken:
+        port = taken.getsockname()[1]
+        done = run(command, "--port", str(port), JWT_KEY=SECRET)
+    assert done.returncode == 1
+    assert done.stderr == (
+        f"sse-gateway: Port {port} on {HOST} is in use; stop what listens there, or choose another one with --port.\n"
+    )
+
+
+def test_a_command_whose_reader_has_gone_ends_quietly() -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "gateway", "token", "--sub", "ann"],
+            cwd=ROOT,
+            env=environment({"JWT_KEY": SECRET}),
+            stdout=writer,
+            stderr=subprocess.PIPE,
+            timeout=30,
+        )
+    finally:
+        os.close(writer)
+    assert (done.returncode, done.stderr) == (1, b"")
+
+
+def test_a_missing_package_is_named_with_the_way_to_get_it() -> None:
+    """Who installs only the publisher has the command all the same."""
+    program = "import sys; sys.modules['uvicorn'] = None; from gateway.cli import main; sys.exit(main())"
+    done = subprocess.run(
+        [sys.executable, "-c", program, "serve"],
+        cwd=ROOT,
+        env=environment({"ANONYMOUS": "read"}),
+        capture_output=True,
+        text=True,
+        timeout=30,
+    )
+    assert done.returncode == 1
+    assert done.stderr == (
+        "sse-gateway: The package uvicorn is missing; install the node: pip install 'sse-gateway[gateway]'.\n"
+    )

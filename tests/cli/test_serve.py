@@ -1,0 +1,76 @@
+"""``sse-gateway serve`` as an operator sees it: its start without Redis, its log, its end."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+from collections.abc import Callable
+
+from tests.support.broker import Broker
+from tests.support.eventsource import EventSource
+from tests.support.http1 import request
+from tests.support.node import Node
+from tests.support.ports import free_port
+from tests.support.tokens import token
+from tests.support.waiting import until
+
+
+async def test_a_node_without_redis_starts_and_is_ready_as_soon_as_redis_is_there() -> None:
+    broker = Broker(port=free_port())
+    node = Node(broker.url, ANONYMOUS="read")
+    with contextlib.closing(broker), contextlib.closing(node):
+        node.start(wait_ready=False)
+        await until(lambda: node.readyz() == 503, "an answer", 20)
+        assert (await request(node.base, "/livez")).status == 200
+        broker.start()
+        node.wait_ready()
+        async with EventSource(node.base, "/v1/events?channel=topic:a") as stream:
+            await stream.next_of_type("stream.open")
+
+
+async def test_streams_are_told_before_the_node_ends_with_zero(start_node: Callable[..., Node]) -> None:
+    node = start_node(ANONYMOUS="read", DRAIN_S="0.5")
+    async with EventSource(node.base, "/v1/events?channel=topic:a") as stream:
+        await stream.next_of_type("stream.open")
+        node.terminate()
+        closing = await stream.next_of_type("stream.close")
+        assert closing.json()["reason"] == "draining"
+    assert node.wait() == 0
+
+
+async def test_a_second_signal_ends_a_long_drain_at_once(start_node: Callable[..., Node]) -> None:
+    node = start_node(ANONYMOUS="read", DRAIN_S=600)
+    async with EventSource(node.base, "/v1/events?channel=topic:a") as first:
+        async with EventSource(node.base, "/v1/events?channel=topic:a") as second:
+            for stream in (first, second):
+                await stream.next_of_type("stream.open")
+            node.terminate()
+            await until(lambda: node.readyz() == 503, "the drain")
+            node.terminate()
+            assert node.wait() == 0
+
+
+async def test_a_log_of_json_objects_names_actions_and_never_a_token(start_node: Callable[..., Node]) -> None:
+    node = start_node(LOG_FORMAT="json", QUERY_TOKENS="true")
+    secret = token("ann")
+    async with EventSource(node.base, f"/v1/jobs/events?access_token={secret}", token=secret) as stream:
+        await stream.next_of_type("stream.open")
+    assert (await request(node.base, f"/v1/events?channel=x%0a&token={secret}")).status == 400
+    await until(lambda: "stream.close" in node.log, "the log line of the closed stream")
+    node.terminate()
+    assert node.wait() == 0
+    lines = [json.loads(line) for line in node.log.splitlines()]
+    assert all(line.keys() >= {"time", "level", "logger", "action", "message"} for line in lines)
+    actions = [line["action"] for line in lines]
+    assert actions[:1] == ["redis.up"]
+    assert {"node.started", "stream.open", "stream.close", "node.draining", "node.stopped"} <= set(actions)
+    assert secret not in node.log
+    assert secret.rpartition(".")[2] not in node.log
+
+
+def test_an_interrupt_ends_a_node_with_zero(start_node: Callable[..., Node]) -> None:
+    node = start_node()
+    os.kill(node.pid, signal.SIGINT)
+    assert node.wait() == 0

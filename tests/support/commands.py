@@ -1,0 +1,115 @@
+"""The project's commands as processes of their own: run to the end, or watched while they run."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from tests.support.node import ROOT
+from tests.support.waiting import wait_until
+
+RUN_S = 40
+STOP_S = 30
+
+
+def environment(settings: dict[str, object] | None = None) -> dict[str, str]:
+    """This process' environment without its ``GATEWAY_*``, and with these (names without ``GATEWAY_``)."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("GATEWAY_", "SSE_GATEWAY_"))}
+    given = {f"GATEWAY_{name}": str(value) for name, value in (settings or {}).items()}
+    return {**kept, **given, "PYTHONUNBUFFERED": "1"}
+
+
+def run(*arguments: str, stdin: str = "", **settings: object) -> subprocess.CompletedProcess[str]:
+    """``sse-gateway …`` to its end."""
+    return subprocess.run(
+        [sys.executable, "-m", "gateway", *arguments],
+        cwd=ROOT,
+        env=environment(settings),
+        input=stdin,
+        capture_output=True,
+        text=True,
+        timeout=RUN_S,
+    )
+
+
+class Running:
+    """A process whose output can be waited for. Leaves none of it behind, however the test ends."""
+
+    def __init__(self, command: Sequence[str], *, keep_stdin: bool = False, **settings: object) -> None:
+        self._out = tempfile.NamedTemporaryFile(prefix="sse-out-", suffix=".log")  # noqa: SIM115 (closed by __exit__)
+        self._err = tempfile.NamedTemporaryFile(prefix="sse-err-", suffix=".log")  # noqa: SIM115 (closed by __exit__)
+        self.process = subprocess.Popen(
+            command,
+            cwd=ROOT,
+            env=environment(settings),
+            stdin=subprocess.PIPE if keep_stdin else subprocess.DEVNULL,
+            stdout=self._out,
+            stderr=self._err,
+        )
+
+    @classmethod
+    def command(cls, *arguments: str, keep_stdin: bool = False, **settings: object) -> Self:
+        """``sse-gateway …``"""
+        return cls([sys.executable, "-m", "gateway", *arguments], keep_stdin=keep_stdin, **settings)
+
+    @property
+    def stdout(self) -> str:
+        return Path(self._out.name).read_text(errors="replace")
+
+    @property
+    def stderr(self) -> str:
+        return Path(self._err.name).read_text(errors="replace")
+
+    def wait_for(self, text: str, timeout_s: float = 20) -> str:
+        """Return stdout as soon as it holds ``text``."""
+        wait_until(lambda: text in self.stdout or self.process.poll() is not None, f"{text!r}", timeout_s)
+        assert text in self.stdout, f"it ended with {self.process.poll()}: {self.stdout}{self.stderr}"
+        return self.stdout
+
+    def send(self, line: str) -> None:
+        """Write a line to its stdin."""
+        assert self.process.stdin is not None
+        self.process.stdin.write(line.encode() + b"\n")
+        self.process.stdin.flush()
+
+    def end(self, number: int = signal.SIGTERM) -> int:
+        """Send a signal and return the exit code."""
+        self.process.send_signal(number)
+        return self.wait()
+
+    def wait(self) -> int:
+        """The exit code, as soon as it has ended."""
+        return self.process.wait(STOP_S)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait(STOP_S)
+        if self.process.stdin is not None:
+            self.process.stdin.close()
+        self._out.close()
+        self._err.close()
+
+
+def children(pid: int) -> list[int]:
+    """The processes that this one has started."""
+    found = subprocess.run(["ps", "-o", "pid=", "--ppid", str(pid)], capture_output=True, text=True)
+    return [int(word) for word in found.stdout.split()]
+
+
+def alive(pid: int) -> bool:
+    """Whether the process runs; one that only waits to be buried does not."""
+    found = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True)
+    return bool(found.stdout.strip()) and not found.stdout.strip().startswith("Z")
