@@ -4,25 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import re
 from typing import Any, Final
 
 import orjson
 from starlette.requests import ClientDisconnect, Request
 
 from gateway.exceptions import BadRequest, BodyTooLarge, RequestTimeout
+from publisher.jsontext import MAX_DEPTH, too_deep
 
 MAX_BODY_BYTES: Final = 1024 * 1024
 BODY_TIMEOUT_S: Final = 30.0
-MAX_DEPTH: Final = 32
 
 MAX_DISCARDED_BYTES: Final = 4 * MAX_BODY_BYTES
 DISCARD_TIMEOUT_S: Final = 2.0
-
-# Possessive and without a required end: linear also for a megabyte of quotes and backslashes.
-_STRING = re.compile(rb'"(?:[^"\\]++|\\.)*+"?', re.DOTALL)
-_ONE_KIND: Final = bytes.maketrans(b"{}", b"[]")
-_NO_BRACKETS: Final = bytes(set(range(256)) - set(b"[]{}"))
 
 
 async def read_json(request: Request) -> Any:
@@ -40,17 +34,6 @@ def parse(body: bytes) -> Any:
         return orjson.loads(body)
     except orjson.JSONDecodeError as error:
         raise BadRequest(f"The body is not JSON in UTF-8: {error}.") from None
-
-
-def too_deep(text: bytes) -> bool:
-    """Whether JSON text nests deeper than allowed; of broken text nothing is said, its parser refuses it."""
-    brackets = _STRING.sub(b"", text).translate(_ONE_KIND, _NO_BRACKETS)
-    for _ in range(MAX_DEPTH):
-        outer = brackets.replace(b"[]", b"")  # takes away the innermost level, everywhere
-        if len(outer) == len(brackets):
-            break
-        brackets = outer
-    return b"[]" in brackets or brackets.count(b"[") > MAX_DEPTH
 
 
 async def _read(request: Request) -> bytes:

@@ -6,9 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import orjson
-
 from publisher import channels
+from publisher.jsontext import load_stored
 
 _PLAIN = (
     "job_id",
@@ -72,8 +71,8 @@ def from_state(state: Mapping[bytes, bytes]) -> Job | None:
         name = raw_name.decode()
         if name.startswith("item:"):
             _, item_field, item_id = name.split(":", 2)
-            items.setdefault(item_id, {"item_id": item_id})[item_field] = orjson.loads(raw_value)
+            items.setdefault(item_id, {"item_id": item_id})[item_field] = load_stored(raw_value)
         elif name in _PLAIN:
-            plain[name] = orjson.loads(raw_value)
+            plain[name] = load_stored(raw_value)
     plain.setdefault("kind", "")
     return Job(**plain, items=list(items.values()))

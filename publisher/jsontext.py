@@ -3,19 +3,44 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+import re
+from typing import Any, Final
 
 import orjson
 
 from publisher.exceptions import EventTooLarge
 
+MAX_DEPTH: Final = 32
+"""Levels of arrays and objects. Deeper text could not be put into an event once more by every reader."""
+
+# Possessive and without a required end: linear also for a megabyte of quotes and backslashes.
+_STRING = re.compile(rb'"(?:[^"\\]++|\\.)*+"?', re.DOTALL)
+_ONE_KIND: Final = bytes.maketrans(b"{}", b"[]")
+_NO_BRACKETS: Final = bytes(set(range(256)) - set(b"[]{}"))
+
 
 def dump(value: object, what: str = "data") -> bytes:
     """``value`` as JSON text without line breaks. Raises ``ValueError`` where it is not a JSON value."""
     try:
-        return orjson.dumps(value)
+        text = orjson.dumps(value)
     except orjson.JSONEncodeError as error:
         raise ValueError(f"The {what} cannot be written as JSON: {error}.") from None
+    if too_deep(text):
+        raise ValueError(f"The {what} nests arrays and objects more than {MAX_DEPTH} levels deep; flatten it.")
+    return text
+
+
+def too_deep(text: bytes) -> bool:
+    """Whether JSON text nests deeper than :data:`MAX_DEPTH`; of broken text nothing is said, its parser refuses it."""
+    if text.count(b"[") + text.count(b"{") <= MAX_DEPTH:
+        return False
+    brackets = _STRING.sub(b"", text).translate(_ONE_KIND, _NO_BRACKETS)
+    for _ in range(MAX_DEPTH):
+        outer = brackets.replace(b"[]", b"")  # takes away the innermost level, everywhere
+        if len(outer) == len(brackets):
+            break
+        brackets = outer
+    return b"[]" in brackets or brackets.count(b"[") > MAX_DEPTH
 
 
 def check_size(size: int, limit: int) -> None:
@@ -50,3 +75,13 @@ def mapping(value: object, what: str) -> bytes:
 
 def load(value: bytes) -> Any:
     return orjson.loads(value)
+
+
+def load_stored(value: bytes) -> Any:
+    """What somebody stored as JSON, or None where it is not, or too deep to be passed on."""
+    if too_deep(value):
+        return None
+    try:
+        return orjson.loads(value)
+    except orjson.JSONDecodeError:
+        return None

@@ -59,11 +59,14 @@ def test_a_bad_event_is_refused_with_a_sentence(
 
 
 def test_data_nested_too_deeply_is_a_value_error() -> None:
-    data: list[Any] = []
-    for _ in range(2000):
-        data = [data]
-    with pytest.raises(ValueError, match="JSON"):
-        calls.draft(OPTIONS, "broadcast", "t", data)
+    """32 levels at most, as over HTTP; brackets in text do not count."""
+    for levels, words in ((32, "32 levels"), (2000, "JSON")):
+        data: list[Any] = []
+        for _ in range(levels):
+            data = [data]
+        with pytest.raises(ValueError, match=words):
+            calls.draft(OPTIONS, "broadcast", "t", data)
+    calls.draft(OPTIONS, "broadcast", "t", ["[" * 100, '"[[' * 50, {"a": [[]]}])
 
 
 def test_size_counts_the_utf8_bytes_of_the_json() -> None:
