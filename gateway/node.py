@@ -179,9 +179,13 @@ class Node:
             raise Unauthorized.of(error) from None
         except AuthUnavailable as error:
             raise Unavailable(str(error)) from None
+        self.check_revoked(principal)
+        return principal
+
+    def check_revoked(self, principal: Principal) -> None:
+        """Raise :class:`Unauthorized` for a token whose subject was revoked after it had been issued."""
         if principal.subject is not None and self.control.revoked(principal.subject, principal.issued_at):
             raise Unauthorized("The token was revoked; sign in again.")
-        return principal
 
     async def stream_caller(self, request: Request) -> Principal:
         """Like :meth:`caller`; without a token only where anonymous reading is on, and by cookie only for pages that

@@ -26,7 +26,8 @@ __all__ = ["Place", "Presence"]
 
 log = logging.getLogger("gateway.presence")
 
-LEASE_S: Final = 15.0
+LEASE_S: Final = 12.0
+"""What a killed node had counted is gone after it; two renewals may fail before that happens to a living one."""
 RENEW_S: Final = 4.0
 RETRY_S: Final = 1.0
 CLOSE_S: Final = 2.0

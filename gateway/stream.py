@@ -152,6 +152,7 @@ class Stream:
         joined = True
         try:
             reads = await self._first_read(channels)
+            node.check_revoked(self._principal)  # it may have come while this stream was not open yet
             positions = self._where(channels)
             pairs = zip(channels, positions, reads, strict=True)
             if all(channel.is_job and read.leaves_nothing(position) for channel, position, read in pairs):
