@@ -26,6 +26,7 @@ class StreamReader:
         self._buffer = bytearray()
         self._size = 0
         self._begun = False
+        self._after_cr = False
         self._reset()
 
     def feed(self, data: bytes) -> list[StreamEvent]:
@@ -44,18 +45,18 @@ class StreamReader:
         return events
 
     def _next_line(self) -> bytes | None:
-        ends = [at for at in (self._buffer.find(b"\n"), self._buffer.find(b"\r")) if at >= 0]
-        if not ends:
+        if self._after_cr and self._buffer:
+            self._after_cr = False
+            if self._buffer[0] == 10:
+                del self._buffer[0]
+        newline = self._buffer.find(b"\n")
+        end = self._buffer.find(b"\r", 0, newline if newline >= 0 else len(self._buffer))
+        end = newline if end < 0 else end
+        if end < 0:
             return None
-        end = min(ends)
-        after = end + 1
-        if self._buffer[end] == 13:
-            if after == len(self._buffer):
-                return None  # the next byte says whether this is CR or CRLF
-            if self._buffer[after] == 10:
-                after += 1
         line = bytes(self._buffer[:end])
-        del self._buffer[:after]
+        self._after_cr = self._buffer[end] == 13
+        del self._buffer[: end + 1]
         if not self._begun:
             self._begun = True
             line = line.removeprefix(b"\xef\xbb\xbf")
