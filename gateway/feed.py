@@ -188,9 +188,9 @@ class Feed:
         sent = self._loop.time()
         try:
             async with asyncio.timeout(PROBE_TIMEOUT_S):
+                link.heard.clear()
                 await self._probe(self._probe_channel)
-                while link.received_at < sent and not self._lost.is_set():
-                    await asyncio.sleep(0.05)
+                await link.heard.wait()
         except Exception as error:  # whatever the client library raises: the way through Redis does not work
             log.warning("redis.probe_failed %s", type(error).__name__)
             return False
@@ -227,5 +227,7 @@ class Feed:
             self._on_up()
 
     def _link_lost(self, reason: str) -> None:
+        if self._link is not None:
+            self._link.heard.set()
         self._lost_reason = self._lost_reason or reason
         self._lost.set()

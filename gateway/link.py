@@ -79,6 +79,8 @@ class Link(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._loop = asyncio.get_running_loop()
         self.received_at = 0.0
+        self.heard = asyncio.Event()
+        """Set whenever anything arrives; whoever waits for a sign of life clears it first."""
 
     async def open(self, endpoint: Endpoint, name: str, timeout: float) -> None:
         """Connect and shake hands. Raises :class:`LinkError` with a sentence that names the address only."""
@@ -135,6 +137,7 @@ class Link(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         self._reader.feed(data)
         self.received_at = self._loop.time()
+        self.heard.set()
         messages: list[tuple[bytes, bytes]] = []
         gets, message = self._reader.gets, self._message
         try:
