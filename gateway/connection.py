@@ -144,6 +144,7 @@ class Connection:
         self.waiting.clear()
         self.queued = 0
         self.finish(Closing.GONE)
+        self.wake()  # also a stream that is ending already: its place is free at once
 
     # Bytes ---
 

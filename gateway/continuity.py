@@ -34,7 +34,7 @@ def missed(position: Position, snapshot: Snapshot) -> list[Event] | None:
         return []
     if position.seq >= top.seq or (position != START and position.epoch != top.epoch):
         return None
-    if snapshot.more and snapshot.events[-1].seq <= position.seq:
+    if snapshot.more and snapshot.events and snapshot.events[-1].seq <= position.seq:
         return []  # the page ends before this position: nothing is known yet
     return chain(position, snapshot.events, top if not snapshot.more else None)
 

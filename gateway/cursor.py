@@ -18,6 +18,10 @@ from publisher.envelope import NO_MARK, START, Position
 MAX_LENGTH: Final = 4096
 """32 channels need about 1,400 characters."""
 
+UNKNOWN: Final = Position("", 0, "?")
+"""The place of a client on a channel whose state has not reached it yet: a cursor from here is no position, so that who
+is cut off before the state arrives is told it anew."""
+
 _PART = re.compile(r"([A-Za-z0-9_-]{8})\.([A-Za-z]{8})\.([1-9][0-9]{0,15})\.([A-Za-z0-9_-]{6})")
 _START_PART = re.compile(r"([A-Za-z0-9_-]{8})\.0")
 
@@ -32,6 +36,8 @@ def part(channel_tag: str, position: Position) -> bytes:
     """The part of one channel."""
     if position.mark == NO_MARK:
         return f"{channel_tag}.0".encode()
+    if position == UNKNOWN:
+        return f"{channel_tag}.-".encode()
     return f"{channel_tag}.{position.epoch}.{position.seq}.{position.mark}".encode()
 
 

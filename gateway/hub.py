@@ -152,13 +152,16 @@ class Hub:
     def reset(self, channel: Channel, snapshot: Snapshot, jobs: list[Job], reason: str) -> None:
         """Live members have missed what cannot be replayed: tell them, and give them the newest state."""
         self._metrics.resets[reason] += 1
-        before = channel.position
+        before, old_part = channel.position, channel.part
         channel.tail.clear()
         channel.tail_bytes = 0
         channel.move_to(snapshot.top)
         for encoder, members in list(channel.members.items()):
             blocks = reset_blocks(encoder, channel.name, reason, jobs, snapshot.top.seq)
-            self._deliver(channel, members, [channel.part + b"\n" + block for block in blocks], before)
+            # Only the last of them moves the cursor: who is cut off in between is told all of it again.
+            parts = [old_part] * (len(blocks) - 1) + [channel.part]
+            frames = [part + b"\n" + block for part, block in zip(parts, blocks, strict=False)]
+            self._deliver(channel, members, frames, before)
         if channel.is_job and jobs and jobs[0].finished:
             self._end(channel)
         self.flush()

@@ -235,7 +235,7 @@ class Stream:
         """The greeting, then per channel what was missed or the newest state."""
         connection = self._connection
         for channel, position, read in zip(channels, positions, reads, strict=True):
-            connection.behind[channel] = position or read.snapshot.top
+            connection.behind[channel] = position or self._beginning(channel, read)
         self._greet(channels, resumed=None not in positions)
         for channel, position, read in zip(channels, positions, reads, strict=True):
             if position is not None:
@@ -257,15 +257,29 @@ class Stream:
             [retry + line + blocks[0], *[line + block for block in blocks[1:]]] if blocks else [retry + COMMENT]
         )
 
-    def _fresh(self, channel: Channel, read: Read) -> None:
-        line = self._connection.id_line()
+    def _beginning(self, channel: Channel, read: Read) -> Position:
+        """Where a client is that brings no position: at the top, unless something has to be told before that."""
+        return cursor.UNKNOWN if self._cursor or self._states(channel, read) else read.snapshot.top
+
+    def _states(self, channel: Channel, read: Read) -> list[bytes]:
         shown = [job for job in read.jobs if channel.is_job or not job.finished]
-        blocks = [block for job in shown for block in self._plan.encoder.state(job, read.snapshot.top.seq)]
-        self._queue([line + block for block in blocks])
+        return [block for job in shown for block in self._plan.encoder.state(job, read.snapshot.top.seq)]
+
+    def _fresh(self, channel: Channel, read: Read) -> None:
+        self._tell(channel, self._states(channel, read), read.snapshot.top)
         self._note_end(channel, read.jobs)
 
+    def _tell(self, channel: Channel, blocks: list[bytes], top: Position) -> None:
+        """What brings the client to ``top``. Only the last of them says so: who is cut off in between is told anew."""
+        before = self._connection.id_line()
+        self._connection.behind[channel] = top
+        lines = [before] * (len(blocks) - 1) + [self._connection.id_line()]
+        self._queue([line + block for line, block in zip(lines, blocks, strict=False)])
+
     def _resume(self, channel: Channel, position: Position, read: Read) -> None:
-        if self._connection.paused:
+        if position == read.snapshot.top:
+            self._note_end(channel, read.jobs)
+        if self._connection.paused or self._connection.queued > self._connection.limit:
             return  # stays behind: the history is read again when the peer has taken what came before
         events = continuity.missed(position, read.snapshot)
         if events is None:
@@ -302,12 +316,9 @@ class Stream:
             connection.channel_ended(channel)
 
     def _reset(self, channel: Channel, snapshot: Snapshot, jobs: list[Job], reason: str) -> None:
-        connection = self._connection
         self._node.metrics.resets[reason] += 1
-        connection.behind[channel] = snapshot.top
-        line = connection.id_line()
         blocks = reset_blocks(self._plan.encoder, channel.name, reason, jobs, snapshot.top.seq)
-        self._queue([line + block for block in blocks])
+        self._tell(channel, blocks, snapshot.top)
         self._note_end(channel, jobs)
 
     def _note_end(self, channel: Channel, jobs: list[Job]) -> None:

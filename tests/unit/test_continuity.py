@@ -27,6 +27,7 @@ CASES = {
     "history gone, numbers known": (at(3), Snapshot(at(5), []), None),
     "an unreadable entry in between": (at(3), Snapshot(at(6), [*events("t", 4, 4), *events("t", 6, 6)]), None),
     "everything gone": (at(3), Snapshot(START, []), None),
+    "a full page of unreadable entries": (at(3), Snapshot(at(9), [], more=True), None),
 }
 
 

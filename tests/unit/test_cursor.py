@@ -32,6 +32,12 @@ def test_no_text_is_ever_an_error(text: str) -> None:
         assert position == START or position.seq > 0
 
 
+def test_an_unknown_place_is_no_position() -> None:
+    """Who comes back with it is told the state anew; the other channels' positions stay good."""
+    text = b",".join([cursor.part(cursor.tag("job:a"), cursor.UNKNOWN), cursor.part(cursor.tag("topic:b"), at(3))])
+    assert cursor.parse(text.decode()) == {cursor.tag("topic:b"): at(3)}
+
+
 def test_a_part_of_another_channel_says_nothing_about_this_one() -> None:
     text = cursor.part(cursor.tag("topic:a"), at(3)).decode()
     assert cursor.tag("topic:b") not in cursor.parse(text)

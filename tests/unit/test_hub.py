@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from gateway.closing import Closing
 from gateway.continuity import Snapshot
 from gateway.cursor import parse
 from publisher.envelope import NO_MARK, START, Event
@@ -129,6 +130,28 @@ def test_a_reset_tells_every_member_and_gives_the_newest_state() -> None:
     assert data_of(socket.text) == ['{"reset":"job:a","reason":"history_lost"}', '{"state":"completed"}']
     assert connection.is_ending()
     assert channel.position == at(9, "x")
+
+
+def test_only_the_last_word_of_a_reset_moves_the_cursor() -> None:
+    """Who is cut off between the reset and the state comes back with its old cursor, and is told all of it again."""
+    world = World()
+    channel = world.channel("job:a", at(5))
+    _, socket = world.connect(channel)
+    world.hub.reset(channel, Snapshot(at(9, "x"), []), [Job(job_id="a", kind="k", status="active")], "history_lost")
+    world.turn()
+    ids = [line.removeprefix("id: ") for line in socket.text.splitlines() if line.startswith("id: ")]
+    assert [parse(text)[channel.tag] for text in ids] == [at(5), at(9, "x")]
+
+
+def test_a_stream_that_is_ending_hears_that_its_socket_is_gone() -> None:
+    """It may be waiting for a peer that takes nothing: its place must be free at once."""
+    world = World()
+    connection, _ = world.connect(world.channel("job:a", START))
+    woken: list[bool] = []
+    connection.wake = lambda: woken.append(True)
+    connection.finish(Closing.FINISHED)
+    connection.on_lost()
+    assert woken == [True, True]
 
 
 def test_a_full_queue_leaves_the_live_members_and_remembers_where() -> None:
