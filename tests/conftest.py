@@ -7,12 +7,18 @@ import secrets
 from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack
 
+import hypothesis
 import pytest
 
 from tests.support.broker import Broker
 from tests.support.node import Node
 
 IN_CI = os.environ.get("CI") == "true"
+
+# The same examples in every run: a failure belongs to the change that is tested. `make fuzz` looks for new ones.
+hypothesis.settings.register_profile("suite", derandomize=True, deadline=None, database=None)
+hypothesis.settings.register_profile("explore", deadline=None, print_blob=True)
+hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "suite"))
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,141 @@
+"""A node without a network: real hub, streams, history and reconciler on a loop whose clock stands still."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, ClassVar, Final
+
+from starlette.types import Message
+
+from gateway.connection import Connection
+from gateway.exceptions import NotFound
+from gateway.history import History
+from gateway.hub import Hub
+from gateway.keeper import Keeper
+from gateway.node import Node
+from gateway.plan import Plan
+from gateway.principal import ADMIN, Principal
+from gateway.protocol import EXTENSION
+from gateway.reconciler import Reconciler
+from gateway.routes.streams import NativeEncoder
+from gateway.settings import Settings
+from gateway.store import StoreDown
+from gateway.stream import Stream
+from publisher.envelope import Event
+from tests.unit.model_client import QUIET, ModelSocket
+from tests.unit.model_redis import ModelRedis, ModelStore
+
+TURNS: Final = 25
+"""Turns of the loop in which everything comes to rest that waits for nothing from outside."""
+ANYBODY: Final = Principal(scopes=frozenset({ADMIN}))
+
+
+class QuietEncoder(NativeEncoder):
+    """Like a dialect that has no word for some events."""
+
+    name: ClassVar[str] = "quiet"
+
+    def event(self, event: Event) -> bytes | None:
+        return None if event.type == QUIET else super().event(event)
+
+
+class StillLoop(asyncio.SelectorEventLoop):
+    """Its clock goes on when the test says so."""
+
+    now = 0.0
+
+    def time(self) -> float:
+        return self.now
+
+
+class ModelSubscriber:
+    """Subscribes at once; what the socket brings is in ``ModelRedis.pipe``."""
+
+    up = True
+
+    def __init__(self, redis: ModelRedis) -> None:
+        self._redis = redis
+
+    async def want(self, channel: str) -> None:
+        self._redis.subscribed.add(channel)
+
+
+class ModelNode:
+    """``crashed`` holds whatever escaped from a task or a callback."""
+
+    def __init__(self, redis: ModelRedis, *, queue_bytes: int) -> None:
+        self.redis = redis
+        self.store = ModelStore(redis)
+        self.loop = StillLoop()
+        self.crashed: list[object] = []
+        self.loop.set_exception_handler(lambda loop, context: self.crashed.append(context))
+        self.tasks: dict[asyncio.Task[None], Connection] = {}
+        self.encoder = QuietEncoder(envelope=False, heartbeat_event=False)
+        self._settings = Settings(queue_bytes=queue_bytes, max_event_bytes=256, job_wait_s=0.0, max_stream_age_s=0.0)
+        self.loop.run_until_complete(self._start())
+
+    async def _start(self) -> None:
+        node = self.node = Node(self._settings, version="model", on_crash=lambda: self.crashed.append("crash"))
+        self.hub = node.hub = Hub(
+            node.metrics, later=self.loop.call_soon, suspect=lambda channel: self.reconciler.suspect(channel)
+        )
+        node.history = History(self.store, node.metrics, "sse")
+        self.reconciler = node.reconciler = Reconciler(self.hub, node.history, node.metrics, up=lambda: True)
+        node.subscriber = ModelSubscriber(self.redis)  # type: ignore[assignment]
+        node.keeper = Keeper(
+            self.hub,
+            node.metrics,
+            heartbeat_s=15,
+            write_timeout_s=30,
+            unwant=lambda gone: None,
+            compare=self.reconciler.sweep,
+        )
+        self._background = self.loop.create_task(self._watched_reconciler())
+
+    async def _watched_reconciler(self) -> None:
+        try:
+            await self.reconciler.run()
+        except Exception as error:
+            self.crashed.append(error)
+
+    def turn(self) -> None:
+        """Let everything run until it waits."""
+        for _ in range(TURNS):
+            self.loop.call_soon(self.loop.stop)
+            self.loop.run_forever()
+        assert not self.crashed, self.crashed
+
+    def pass_time(self, seconds: float) -> None:
+        """Time goes by: timers fire, quiet channels are compared, channels that nobody wants are forgotten."""
+        self.loop.now += seconds
+        self.reconciler.sweep(self.loop.now)
+        for channel in self.hub.sweep(self.loop.now, 5.0):
+            self.redis.subscribed.discard(channel.name)
+        self.turn()
+
+    def open(self, channels: tuple[str, ...], cursor: str, socket: ModelSocket) -> asyncio.Task[None]:
+        """A stream; its task ends with it."""
+
+        async def send(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                socket.statuses.append(message["status"])
+            elif not message.get("more_body"):
+                socket.ended = True
+
+        async def serve() -> None:
+            scope: dict[str, Any] = {"extensions": {EXTENSION: socket}}
+            stream = Stream(self.node, Plan(channels, self.encoder), ANYBODY, scope, send, cursor)
+            try:
+                await stream.run()
+            except (StoreDown, NotFound):
+                socket.statuses.append(503)
+
+        return self.loop.create_task(serve())
+
+    def close(self) -> None:
+        for task in asyncio.all_tasks(self.loop):
+            task.cancel()
+        for _ in range(TURNS):
+            self.loop.call_soon(self.loop.stop)
+            self.loop.run_forever()
+        self.loop.close()
