@@ -1,0 +1,138 @@
+"""Scopes, and pages that may use a cookie, asked of a real node that nobody has connected to Redis."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
+from starlette.requests import Request
+
+from gateway.exceptions import Forbidden, Unauthorized
+from gateway.guard import require_same_site, require_scope
+from gateway.node import Node
+from gateway.principal import ADMIN, PUBLISH, STATS, Principal, Source
+from gateway.settings import Settings
+from tests.support.tokens import SECRET, token
+
+SETTINGS = Settings(jwt_key=SECRET, cors_origins=("https://app.example",), ticket_key="t" * 32)
+OWN = "http://node.example"
+
+
+@pytest_asyncio.fixture
+async def node() -> AsyncIterator[Node]:
+    made = Node(SETTINGS, version="0", on_crash=lambda: None)
+    made.start_parts()
+    yield made
+    await made.store.close()
+
+
+def asked(method: str = "GET", *, scheme: str = "http", host: str = "node.example", **headers: str) -> Request:
+    """A request as uvicorn hands it on; the scheme is the one that a trusted proxy named."""
+    raw = [(b"host", host.encode()), *[(name.encode(), value.encode("latin-1")) for name, value in headers.items()]]
+    return Request(
+        {"type": "http", "method": method, "scheme": scheme, "path": "/", "query_string": b"", "headers": raw}
+    )
+
+
+def bearer(scope: str | None) -> Request:
+    return asked(authorization=f"Bearer {token('ann', scope=scope)}")
+
+
+@pytest.mark.parametrize("scope", [PUBLISH, STATS, ADMIN])
+async def test_a_token_with_the_scope_or_admin_passes(node: Node, scope: str) -> None:
+    assert (await require_scope(node, bearer(scope), scope)).subject == "ann"
+    assert (await require_scope(node, bearer(f"other {ADMIN}"), scope)).subject == "ann"
+
+
+@pytest.mark.parametrize("held", [None, "", "stats", "publishing", "PUBLISH"])
+async def test_a_token_without_the_scope_is_forbidden_and_told_which(node: Node, held: str | None) -> None:
+    with pytest.raises(Forbidden, match="scope publish"):
+        await require_scope(node, bearer(held), PUBLISH)
+
+
+async def test_no_token_is_asked_for_one(node: Node) -> None:
+    with pytest.raises(Unauthorized) as caught:
+        await require_scope(node, asked(), STATS)
+    assert caught.value.challenge == 'Bearer realm="sse-gateway"'
+
+
+async def test_a_bad_token_is_refused_even_where_anybody_may(node: Node) -> None:
+    node.dev = True
+    with pytest.raises(Unauthorized):
+        await require_scope(node, asked(authorization="Bearer a.b.c"), STATS, allow_dev=True)
+
+
+async def test_in_development_anybody_may_where_the_call_says_so(node: Node) -> None:
+    node.dev = True
+    assert (await require_scope(node, asked(), STATS, allow_dev=True)).anonymous
+    assert (await require_scope(node, bearer(None), STATS, allow_dev=True)).subject == "ann"
+    with pytest.raises(Unauthorized):
+        await require_scope(node, asked(), STATS)
+
+
+async def test_in_production_nobody_is_let_in_for_development(node: Node) -> None:
+    with pytest.raises(Unauthorized):
+        await require_scope(node, asked(), STATS, allow_dev=True)
+    with pytest.raises(Forbidden):
+        await require_scope(node, bearer(None), STATS, allow_dev=True)
+
+
+def by(source: Source) -> Principal:
+    return Principal("ann", source=source)
+
+
+@pytest.mark.parametrize("origin", [OWN, "HTTP://NODE.example", "http://node.example:80", "https://app.example"])
+@pytest.mark.parametrize("method", ["GET", "POST", "PATCH", "DELETE"])
+def test_own_and_listed_pages_may_use_the_cookie(method: str, origin: str) -> None:
+    require_same_site(asked(method, origin=origin), by(Source.COOKIE), SETTINGS)
+
+
+@pytest.mark.parametrize(
+    "origin",
+    [
+        "null",
+        "",
+        "https://evil.example",
+        "https://node.example",
+        "http://node.example:81",
+        "https://app.example.evil",
+        "x",
+    ],
+)
+@pytest.mark.parametrize("method", ["GET", "POST", "PATCH", "DELETE"])
+def test_other_pages_may_not_use_the_cookie(method: str, origin: str) -> None:
+    with pytest.raises(Forbidden, match="GATEWAY_CORS_ORIGINS"):
+        require_same_site(asked(method, origin=origin), by(Source.COOKIE), SETTINGS)
+
+
+def test_without_an_origin_a_cookie_reads_but_changes_nothing() -> None:
+    """Browsers leave the header out of plain reads of the same origin only."""
+    require_same_site(asked("GET"), by(Source.COOKIE), SETTINGS)
+    require_same_site(asked("HEAD"), by(Source.COOKIE), SETTINGS)
+    with pytest.raises(Forbidden, match="Origin"):
+        require_same_site(asked("POST"), by(Source.COOKIE), SETTINGS)
+
+
+def test_the_scheme_is_the_one_that_the_proxy_names() -> None:
+    behind_tls = asked("POST", scheme="https", origin="https://node.example")
+    require_same_site(behind_tls, by(Source.COOKIE), SETTINGS)
+
+
+def test_two_origins_are_none() -> None:
+    request = asked("POST", origin=OWN)
+    request.scope["headers"].append((b"origin", b"https://evil.example"))
+    with pytest.raises(Forbidden):
+        require_same_site(request, by(Source.COOKIE), SETTINGS)
+
+
+@pytest.mark.parametrize("source", [Source.HEADER, Source.TICKET, Source.QUERY, Source.NONE])
+def test_whoever_shows_a_token_may_come_from_any_page(source: Source) -> None:
+    require_same_site(asked("POST", origin="https://evil.example"), by(source), SETTINGS)
+
+
+async def test_a_stream_by_cookie_is_refused_to_foreign_pages(node: Node) -> None:
+    cookie = f"sse_token={token('ann')}"
+    assert (await node.stream_caller(asked(cookie=cookie, origin=OWN))).subject == "ann"
+    with pytest.raises(Forbidden):
+        await node.stream_caller(asked(cookie=cookie, origin="https://evil.example"))
