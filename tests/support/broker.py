@@ -176,7 +176,12 @@ class Broker:
             command.append("--sentinel")
         atexit.register(self.close)
         self._process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            # Leaves SIGXFSZ ignored, so that a limit on file sizes is a full disk to the server and not its death.
+            restore_signals=False,
         )
         self._wait_for_pong()
 

@@ -1,4 +1,4 @@
-"""A TCP proxy that fails on request: cuts, blackholes and refuses, so that networks can be broken for real."""
+"""A TCP proxy that fails on request: cuts, blackholes, trickles and refuses, so that networks can be broken for real."""
 
 from __future__ import annotations
 
@@ -17,6 +17,8 @@ T = TypeVar("T")
 Direction = Literal["both", "up", "down"]
 """``up``: from clients to the target; ``down``: back."""
 CALL_S = 10
+PIECES_PER_S = 20
+"""How many pieces a trickling connection cuts a second's bytes into."""
 
 
 class Proxy:
@@ -32,6 +34,7 @@ class Proxy:
         self._pairs: dict[asyncio.Task[None], tuple[socket.socket, socket.socket]] = {}
         self._accepting: asyncio.Task[None] | None = None
         self._listener: socket.socket | None = None
+        self._bytes_per_s: int | None = None
 
     @property
     def redis_url(self) -> str:
@@ -54,12 +57,17 @@ class Proxy:
         """Hold every byte in this direction while connections stay open and new ones seem to open."""
         self._call(self._set_gates(up=direction == "down", down=direction == "up"))
 
+    def trickle(self, bytes_per_s: int) -> None:
+        """Let no more than this through each connection and direction, in small pieces, like a bad line."""
+        self._bytes_per_s = bytes_per_s
+
     def refuse(self) -> None:
         """Refuse new connections; open ones go on."""
         self._call(self._stop_listening())
 
     def restore(self) -> None:
         """End every failure; what was held back goes on its way."""
+        self._bytes_per_s = None
         self._call(self._set_gates(up=True, down=True))
         self._call(self._listen())
 
@@ -151,9 +159,17 @@ class Proxy:
             await gate.wait()
             with contextlib.suppress(OSError):
                 if data:
-                    await self._loop.sock_sendall(sink, data)
+                    await self._send(sink, data)
                 else:
                     sink.shutdown(socket.SHUT_WR)
+
+    async def _send(self, sink: socket.socket, data: bytes) -> None:
+        while (rate := self._bytes_per_s) and data:
+            piece = max(1, rate // PIECES_PER_S)
+            await self._loop.sock_sendall(sink, data[:piece])
+            data = data[piece:]
+            await asyncio.sleep(1 / PIECES_PER_S)
+        await self._loop.sock_sendall(sink, data)
 
     async def _cut(self) -> None:
         tasks = list(self._pairs)

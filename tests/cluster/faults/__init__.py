@@ -1,0 +1,1 @@
+"""What is done to a cluster under test: one file for each place that can break."""

@@ -1,0 +1,130 @@
+"""Faults of the Redis server: restarted, emptied, frozen, rid of its connections, out of disk."""
+
+from __future__ import annotations
+
+import asyncio
+import resource
+
+from publisher import AsyncPublisher, PublishError
+from tests.cluster.backend import client
+from tests.cluster.faults.fault import Hold
+from tests.cluster.ledger import Receipt
+from tests.cluster.world import World
+from tests.support.http1 import request
+from tests.support.tokens import token
+from tests.support.waiting import until
+
+BURST_EVENTS, BURST_BYTES = 100, 200_000
+
+
+async def restarted(world: World, hold: Hold) -> None:
+    """Stopped in good order and started again with its data."""
+    await asyncio.to_thread(world.standalone.broker.restart)
+
+
+async def crashed(world: World, hold: Hold) -> None:
+    """SIGKILL, some time of nothing, and back with its data."""
+    await asyncio.to_thread(world.standalone.broker.kill)
+    await world.published(20)
+    await asyncio.to_thread(world.standalone.broker.start)
+
+
+async def emptied(world: World, hold: Hold) -> None:
+    """Back without any data: clients are reset, and the worker's handle creates its job again."""
+    await world.standalone.wipe()
+    await world.accepted(20)
+
+
+async def frozen(world: World, hold: Hold) -> None:
+    """SIGSTOP: connections stay open and nothing answers."""
+    broker = world.standalone.broker
+    broker.freeze()
+    try:
+        await asyncio.sleep(hold.seconds(5, 20))
+    finally:
+        broker.thaw()
+
+
+async def pubsub_killed(world: World, hold: Hold) -> None:
+    """The nodes' pub/sub connections are closed by the server, several times."""
+    for _ in range(3):
+        async with client(world.standalone.broker) as operator:
+            await operator.execute_command("CLIENT", "KILL", "TYPE", "pubsub")
+        await world.published(10)
+
+
+async def everybody_killed(world: World, hold: Hold) -> None:
+    """All connections are closed by the server, the publisher's in mid-publish too."""
+    for _ in range(3):
+        async with client(world.standalone.broker) as operator:
+            await operator.execute_command("CLIENT", "KILL", "TYPE", "pubsub")
+            await operator.execute_command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+        await world.published(10)
+
+
+async def pubsub_overflow(world: World, hold: Hold) -> None:
+    """A node hangs while a burst fills its output buffer in Redis, which then cuts it off."""
+    node = world.nodes[hold.index(len(world.nodes))]
+    async with client(world.standalone.broker) as operator:
+        before = (await operator.config_get("client-output-buffer-limit"))["client-output-buffer-limit"]
+        await operator.config_set("client-output-buffer-limit", "pubsub 65536 65536 1")
+        node.freeze()
+        try:
+            await _burst(world)
+            assert await _overflows(operator), "Redis did not cut the node off: the burst was too small."
+        finally:
+            node.thaw()
+            await operator.config_set("client-output-buffer-limit", before)
+
+
+async def _overflows(operator: object) -> int:
+    info = await operator.info("stats")  # type: ignore[attr-defined]
+    return int(info["client_output_buffer_limit_disconnections"])
+
+
+async def _burst(world: World) -> None:
+    """Large events on a channel that is watched, one after the other."""
+    async with AsyncPublisher.from_url(world.standalone.broker.url, prefix=world.prefix) as publisher:
+        for _ in range(BURST_EVENTS):
+            number = world.ledger.newest("topic:burst") + 1
+            world.ledger.asked("topic:burst", number)
+            data = {"on": "topic:burst", "n": number, "fill": "x" * BURST_BYTES}
+            receipt = await publisher.publish("topic:burst", "tick", data)
+            assert receipt is not None
+            world.ledger.accepted("topic:burst", number, Receipt(receipt.epoch, receipt.seq))
+
+
+async def disk_full(world: World, hold: Hold) -> None:
+    """Nothing more fits under the append-only file: who publishes is told, and nothing pretends to have worked."""
+    broker = world.standalone.broker
+    async with client(broker) as operator:
+        # With fsync at each write the server ends itself instead of refusing.
+        await operator.config_set("appendfsync", "everysec")
+        folder = broker.folder / "appendonlydir"
+        size = max(path.stat().st_size for path in folder.iterdir())
+        before = resource.prlimit(broker.pid, resource.RLIMIT_FSIZE)
+        resource.prlimit(broker.pid, resource.RLIMIT_FSIZE, (size + 2000, before[1]))
+        try:
+            await until(lambda: "Error writing to the AOF" in broker.log or "Short write" in broker.log, "a full disk")
+            await _is_told(world, broker.url)
+        finally:
+            resource.prlimit(broker.pid, resource.RLIMIT_FSIZE, before)
+            await world.accepted(10)
+            await operator.config_set("appendfsync", "always")
+
+
+async def _is_told(world: World, url: str) -> None:
+    """By the library and over HTTP alike."""
+    async with AsyncPublisher.from_url(url, prefix=world.prefix) as publisher:
+        try:
+            await publisher.publish("topic:other", "tick", {"on": "topic:other", "n": 1})
+        except PublishError as error:
+            assert "MISCONF" in str(error) and "room" in str(error), error
+        else:
+            raise AssertionError("An event was accepted although the disk is full.")
+    headers = {"Authorization": f"Bearer {token('w', scope='publish')}", "Content-Type": "application/json"}
+    body = b'{"channel":"topic:other","type":"tick","data":{"on":"topic:other","n":1}}'
+    answer = await request(world.nodes[0].base, "/v1/events", method="POST", headers=headers, body=body)
+    assert answer.status == 503, answer.body
+
+

@@ -1,0 +1,177 @@
+"""One client: an EventSource that goes from node to node with its cursor, or a fetch that knows no cursor."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import time
+from collections import Counter
+from collections.abc import Sequence
+
+from gateway import cursor
+from publisher.envelope import Position
+from tests.cluster.ledger import Ledger
+from tests.cluster.trail import Kind, Step, Trail, Wrong
+from tests.cluster.truth import Truth
+from tests.cluster.views import FINAL, Block, View
+from tests.support.http1 import Exchange, HttpStream
+from tests.support.sse_parser import SseEvent, SseParser
+
+MAX_RETRY_S = 0.5
+"""What a stream's ``retry`` is cut to, so that a test need not wait as long as a browser."""
+FETCH_AGAIN_S = 0.3
+
+
+class Watcher:
+    """Keeps one trail per channel, and what it has learned of jobs. Watches as long as its task lives."""
+
+    def __init__(self, name: str, view: View, bases: Sequence[str], token: str, ledger: Ledger, truth: Truth) -> None:
+        self.name = name
+        self.view = view
+        self.trails: dict[str, Trail] = {}
+        self.statuses: dict[str, str] = {}
+        """Jobs by id, as this client has them."""
+        self.watched: set[str] = set()
+        """Jobs whose streams it has seen to their end."""
+        self.refusals: list[str] = []
+        """Answers after which a browser would never have come back."""
+        self.answers: Counter[int] = Counter()
+        self.longest_silence_s = 0.0
+        self._bases = itertools.cycle(bases)
+        self._token = token
+        self._ledger = ledger
+        self._truth = truth
+        self._heard_at: float | None = None
+        self._stream: HttpStream | None = None
+
+    @property
+    def reconnects(self) -> int:
+        return max(0, sum(self.answers.values()) - 1 - len(self.watched))
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        if not self.view.per_job:
+            while True:
+                await self._watch(self.view)
+                await asyncio.sleep(MAX_RETRY_S)
+        job_id: str | None = None
+        while True:
+            await self._ledger.until(lambda: self._ledger.job_after(job_id), "the next job", 3600)
+            job_id = self._ledger.job_after(job_id)
+            assert job_id is not None
+            self._heard_at = None
+            await self._watch(self.view.of(job_id))
+            self.watched.add(job_id)
+
+    async def _watch(self, view: View) -> None:
+        """Follow one path until there is nothing more to come from it."""
+        for channel in view.channels:
+            self.trails.setdefault(channel, Trail(channel, view.has_word))
+        last_id, retry_s = "", 0.1
+        while True:
+            exchange = Exchange(next(self._bases), self._headers(last_id, view))
+            parser = SseParser(last_id)
+            await self._connect(exchange, parser, view)
+            self.answers[exchange.status] += 1
+            if self.view.per_job and (exchange.status == 204 or self._over(view)):
+                return
+            if exchange.status not in (0, 200) and not self._bears(view, exchange):
+                return
+            if view.fetch:
+                last_id, retry_s = "", FETCH_AGAIN_S
+            else:
+                last_id = parser.last_event_id
+                retry_s = retry_s if parser.retry_ms is None else min(MAX_RETRY_S, parser.retry_ms / 1000)
+            await asyncio.sleep(retry_s)
+
+    def _headers(self, last_id: str, view: View) -> dict[str, str]:
+        headers = {"Accept": "*/*" if view.fetch else "text/event-stream", "Authorization": f"Bearer {self._token}"}
+        return {**headers, "Last-Event-ID": last_id} if last_id else headers
+
+    def _over(self, view: View) -> bool:
+        """Whether a client of one job has no reason to come back."""
+        if not view.fetch:
+            return False
+        return self.statuses.get(view.channels[0].partition(":")[2]) in FINAL
+
+    def _bears(self, view: View, exchange: Exchange) -> bool:
+        """Whether an answer other than 200 is one that this client tries again after."""
+        if view.fetch and exchange.status in (429, 503):
+            return True
+        lost = self._ledger.in_loss(time.monotonic())
+        if not (lost and exchange.status == 404):
+            self.refusals.append(f"{exchange.status} for {view.path}")
+        return False
+
+    async def _connect(self, exchange: Exchange, parser: SseParser, view: View) -> None:
+        fresh = "Last-Event-ID" not in exchange.sent_headers
+        try:
+            stream = self._stream = await HttpStream.open(exchange, view.path)
+            async for chunk in stream.chunks():
+                exchange.chunks.clear()
+                self._heard()
+                if exchange.status == 200:
+                    for event in parser.feed(chunk):
+                        fresh = not self._take(view, event, fresh) and fresh
+        except (OSError, EOFError, ValueError):
+            pass  # cut off, or by a node that was killed in the middle of its answer
+        finally:
+            if self._stream is not None:
+                self._stream.abort()
+                self._stream = None
+
+    def _heard(self) -> None:
+        now = time.monotonic()
+        if self._heard_at is not None:
+            self.longest_silence_s = max(self.longest_silence_s, now - self._heard_at)
+        self._heard_at = now
+
+    def _take(self, view: View, event: SseEvent, fresh: bool) -> bool:
+        """Note one block; False where it says nothing."""
+        block = view.read(view, event)
+        if block is None:
+            return False
+        if block.job and block.status:
+            self.statuses[block.job] = block.status
+        places = cursor.parse(event.last_event_id)
+        for channel in view.channels:
+            position = places.get(cursor.tag(channel))
+            if position is not None:
+                self._step(channel, block, position, fresh)
+        return True
+
+    def _step(self, channel: str, block: Block, position: Position, fresh: bool) -> None:
+        trail = self.trails[channel]
+        before = trail.have
+        if block.channel not in ("", channel):
+            # The cursor names all channels: those that the block is not about must stay where they are.
+            if position != before:
+                trail.take(Step(time.monotonic(), Kind.STATE, position, None, fresh))
+            return
+        follows = trail.take(Step(time.monotonic(), block.kind, position, block.number, fresh))
+        if trail.has_word and block.kind is Kind.EVENT:
+            self._truth.saw(channel, position, block.type, block.number)
+            if follows and before is not None and self._truth.linked(channel, before, position) != before:
+                trail.forks.append(Wrong(time.monotonic(), f"{channel} at {position.seq}"))
+
+
+class Crowd:
+    """Watchers and the tasks they live in."""
+
+    def __init__(self, watchers: Sequence[Watcher]) -> None:
+        self.watchers = list(watchers)
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def start(self) -> None:
+        self._tasks = [asyncio.create_task(watcher.run(), name=watcher.name) for watcher in self.watchers]
+
+    def check(self) -> None:
+        """Raise what a watcher died of."""
+        for task in self._tasks:
+            if task.done() and not task.cancelled():
+                task.result()
+
+    async def close(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
