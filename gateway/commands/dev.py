@@ -49,6 +49,11 @@ DEFAULTS: Final = {
     "GATEWAY_LOG_LEVEL": "warning",
     "GATEWAY_MAX_CONNECTIONS_PER_USER": "200",  # on one machine everybody is one user
 }
+NOTES: Final = (
+    "Where the environment does not say otherwise, `dev` sets:\n\n"
+    + "\n".join(f"- `{name}={value}`" for name, value in DEFAULTS.items())
+    + "\n- `GATEWAY_JWT_KEY` to a new random key at each start, so that tokens end with it"
+)
 PAGES: Final = (
     ("/", "what runs here"),
     ("/dev/token?sub=me&scope=admin", "a token for the asking"),

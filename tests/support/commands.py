@@ -23,7 +23,8 @@ def environment(settings: dict[str, object] | None = None) -> dict[str, str]:
     """This process' environment without its ``GATEWAY_*``, and with these (names without ``GATEWAY_``)."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("GATEWAY_", "SSE_GATEWAY_"))}
     given = {f"GATEWAY_{name}": str(value) for name, value in (settings or {}).items()}
-    return {**kept, **given, "PYTHONUNBUFFERED": "1"}
+    path = os.pathsep.join(filter(None, [str(ROOT), kept.get("PYTHONPATH")]))
+    return {**kept, **given, "PYTHONUNBUFFERED": "1", "PYTHONPATH": path}
 
 
 def run(*arguments: str, stdin: str = "", **settings: object) -> subprocess.CompletedProcess[str]:
