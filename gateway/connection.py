@@ -37,6 +37,7 @@ class Connection:
         "closing",
         "deadline",
         "encoder",
+        "untold",
         "ended",
         "id",
         "limit",
@@ -75,6 +76,7 @@ class Connection:
         self.wake = wake
         self.channels: list[Channel] = []
         self.behind: dict[Channel, Position] = {}
+        self.untold: set[Channel] = set()
         self.ended: set[Channel] = set()
         self.waiting: list[bytes] = []
         self.queued = 0
@@ -104,7 +106,8 @@ class Connection:
 
     def _part(self, channel: Channel) -> bytes:
         position = self.behind.get(channel)
-        return channel.part if position is None else cursor.part(channel.tag, position)
+        part = channel.part if position is None else cursor.part(channel.tag, position)
+        return part + cursor.UNTOLD if channel in self.untold else part
 
     def fall_behind(self, channel: Channel, before: Position | None) -> None:
         """The queue is full: leave the live members. The stream's task reads the rest from the history once the

@@ -19,11 +19,15 @@ MAX_LENGTH: Final = 4096
 """32 channels need about 1,400 characters."""
 
 UNKNOWN: Final = Position("", 0, "?")
-"""The place of a client on a channel whose state has not reached it yet: a cursor from here is no position, so that who
-is cut off before the state arrives is told it anew."""
+"""The place of a client that is being reset: a cursor from here is no position, so that who is cut off before the state
+has arrived is reset again."""
 
-_PART = re.compile(r"([A-Za-z0-9_-]{8})\.([A-Za-z]{8})\.([1-9][0-9]{0,15})\.([A-Za-z0-9_-]{6})")
-_START_PART = re.compile(r"([A-Za-z0-9_-]{8})\.0")
+UNTOLD: Final = b"~"
+"""Ends the part of a channel whose state is on its way to the client but has not arrived: who comes back with such a
+cursor is told the state before it goes on from the position."""
+
+_PART = re.compile(r"([A-Za-z0-9_-]{8})\.([A-Za-z]{8})\.([1-9][0-9]{0,15})\.([A-Za-z0-9_-]{6})~?")
+_START_PART = re.compile(r"([A-Za-z0-9_-]{8})\.0~?")
 
 
 @lru_cache(maxsize=4096)
@@ -51,3 +55,8 @@ def parse(text: str) -> dict[str, Position]:
         elif start := _START_PART.fullmatch(piece):
             positions[start[1]] = START
     return positions
+
+
+def untold(text: str) -> frozenset[str]:
+    """Tags of the channels whose state had not reached the bearer."""
+    return frozenset(piece[:8] for piece in text[:MAX_LENGTH].split(",") if piece.endswith("~"))

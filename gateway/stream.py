@@ -114,7 +114,7 @@ class Read(NamedTuple):
     jobs: list[Job]
     asked: Position | None
 
-    def leaves_nothing(self, position: Position | None) -> bool:
+    def is_over_for(self, position: Position | None) -> bool:
         """Whether this is a job that has ended and a client at ``position`` has all of it."""
         return bool(self.jobs) and self.jobs[0].finished and position == self.snapshot.top
 
@@ -154,8 +154,7 @@ class Stream:
             reads = await self._first_read(channels)
             node.check_revoked(self._principal)  # it may have come while this stream was not open yet
             positions = self._where(channels)
-            pairs = zip(channels, positions, reads, strict=True)
-            if all(channel.is_job and read.leaves_nothing(position) for channel, position, read in pairs):
+            if self._over(channels, positions, reads):
                 await self._nothing_more()
                 return
             self._peer.begin()
@@ -226,6 +225,13 @@ class Stream:
         known = cursor.parse(self._cursor)
         return [known.get(channel.tag) for channel in channels]
 
+    def _over(self, channels: list[Channel], positions: list[Position | None], reads: list[Read]) -> bool:
+        untold = cursor.untold(self._cursor)
+        return all(
+            channel.is_job and channel.tag not in untold and read.is_over_for(position)
+            for channel, position, read in zip(channels, positions, reads, strict=True)
+        )
+
     async def _nothing_more(self) -> None:
         self._node.metrics.resumes["ended"] += 1
         await _start(self._send, 204)
@@ -233,12 +239,16 @@ class Stream:
 
     def _open(self, channels: list[Channel], positions: list[Position | None], reads: list[Read]) -> None:
         """The greeting, then per channel what was missed or the newest state."""
-        connection = self._connection
+        connection, untold = self._connection, cursor.untold(self._cursor)
         for channel, position, read in zip(channels, positions, reads, strict=True):
-            connection.behind[channel] = position or self._beginning(channel, read)
+            connection.behind[channel] = position or (cursor.UNKNOWN if self._cursor else read.snapshot.top)
+            if self._states(channel, read) and (channel.tag in untold or not self._cursor):
+                connection.untold.add(channel)
         self._greet(channels, resumed=None not in positions)
         for channel, position, read in zip(channels, positions, reads, strict=True):
             if position is not None:
+                if channel in connection.untold:
+                    self._tell(channel, self._states(channel, read), position)
                 self._resume(channel, position, read)
             elif self._cursor:
                 self._node.metrics.resumes["reset"] += 1
@@ -257,10 +267,6 @@ class Stream:
             [retry + line + blocks[0], *[line + block for block in blocks[1:]]] if blocks else [retry + COMMENT]
         )
 
-    def _beginning(self, channel: Channel, read: Read) -> Position:
-        """Where a client is that brings no position: at the top, unless something has to be told before that."""
-        return cursor.UNKNOWN if self._cursor or self._states(channel, read) else read.snapshot.top
-
     def _states(self, channel: Channel, read: Read) -> list[bytes]:
         shown = [job for job in read.jobs if channel.is_job or not job.finished]
         return [block for job in shown for block in self._plan.encoder.state(job, read.snapshot.top.seq)]
@@ -273,6 +279,7 @@ class Stream:
         """What brings the client to ``top``. Only the last of them says so: who is cut off in between is told anew."""
         before = self._connection.id_line()
         self._connection.behind[channel] = top
+        self._connection.untold.discard(channel)
         lines = [before] * (len(blocks) - 1) + [self._connection.id_line()]
         self._queue([line + block for line, block in zip(lines, blocks, strict=False)])
 

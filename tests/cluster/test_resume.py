@@ -145,3 +145,27 @@ async def test_a_stream_waits_for_a_job_that_is_not_there_yet(
             pub.create_job("j1", kind="character", owner="user-1")
             state = await source.next_of_type("job.state")
             assert state.json()["status"] == "pending"
+
+
+async def test_a_client_cut_off_before_the_state_arrived_is_told_it(
+    redis_url: str, prefix: str, start_node: Callable[..., Node]
+) -> None:
+    """The greeting's cursor says that the state was still on its way: no 204 and no gap for who comes back with it."""
+    node = start_node()
+    with Publisher.from_url(redis_url, prefix=prefix) as pub, pub.job("j1", kind="character", owner="user-1") as job:
+        async with EventSource(node.base, "/v1/jobs/j1/events", token=token()) as source:
+            greeting = await source.next_event()
+        job.progress(50)
+        async with EventSource(
+            node.base, "/v1/jobs/j1/events", token=token(), last_event_id=greeting.last_event_id
+        ) as source:
+            events = await source.collect_until(lambda event: event.type == "job.progress")
+            assert [event.type for event in events] == ["stream.open", "job.state", "job.progress"]
+            second = events[0]
+        job.complete(result={})
+    async with EventSource(
+        node.base, "/v1/jobs/j1/events", token=token(), last_event_id=second.last_event_id
+    ) as source:
+        await source.wait_stopped()
+        assert source.status == 200
+        assert [event.type for event in source.events if event.type.startswith("job.")][-1] == "job.completed"
