@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Sequence
 from typing import Any, Final, Literal
 
@@ -12,6 +13,8 @@ from gateway.store import Call, Script, Store, StoreDown
 from publisher import channels as names
 from publisher.envelope import MessageError, Position, decode
 from publisher.job import Job, from_state
+
+log = logging.getLogger("gateway.redis")
 
 PAGE_BYTES: Final = 256 * 1024
 MAX_CALLS: Final = 200
@@ -63,6 +66,10 @@ class History:
                 replies = await self._store.run_many(self._script, [self._call(request) for request, _ in batch])
             except StoreDown as error:
                 replies = [error] * len(batch)
+            except Exception as error:
+                # Those who wait must hear of it: a read that never ends would stop all repairs.
+                log.exception("history.read_failed")
+                replies = [StoreDown(f"Redis could not be read: {type(error).__name__}.")] * len(batch)
             for (request, answer), reply in zip(batch, replies, strict=True):
                 _settle(answer, request, reply)
 
@@ -81,7 +88,11 @@ def _settle(answer: asyncio.Future[Snapshot], request: Request, reply: Any) -> N
         answer.set_exception(reply if isinstance(reply, StoreDown) else StoreDown(f"Redis refused a read: {reply}"))
         answer.exception()  # whoever asked may be gone; then nobody else looks at it
         return
-    answer.set_result(_snapshot(request, reply))
+    try:
+        answer.set_result(_snapshot(request, reply))
+    except (ValueError, TypeError):
+        answer.set_exception(StoreDown("What Redis holds for a channel is not what a publisher writes there."))
+        answer.exception()
 
 
 def _snapshot(request: Request, reply: list[Any]) -> Snapshot:
@@ -94,6 +105,14 @@ def _snapshot(request: Request, reply: list[Any]) -> Snapshot:
         except MessageError:
             continue  # the chain has a hole here, and its reader will see that
     state = dict(zip(rest[::2], rest[1::2], strict=True)) if what == "state" else None
-    jobs = tuple(job.decode() for job in rest) if what in ("active", "jobs") else ()
+    jobs = tuple(filter(None, map(_job_id, rest))) if what in ("active", "jobs") else ()
     top = Position(epoch.decode(), int(seq), mark.decode())
     return Snapshot(top, events, more == b"1", state, jobs)
+
+
+def _job_id(member: bytes) -> str | None:
+    """A job's id out of a user's index; None for what no publisher can have put there."""
+    try:
+        return names.check_id(member.decode())
+    except ValueError:
+        return None

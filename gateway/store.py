@@ -17,6 +17,7 @@ from redis.asyncio.sentinel import SentinelConnectionPool
 from redis.exceptions import NoScriptError, ReadOnlyError, RedisError
 
 from gateway.link import Endpoint
+from publisher.closed import closed_is_connection_error
 
 CALL_TIMEOUT_S: Final = 5.0
 Client = Redis | RedisCluster
@@ -63,7 +64,7 @@ class Store:
                     return await asyncio.gather(*[self._one(script, call) for call in calls], return_exceptions=True)
                 results = await self._pipeline(script, calls)
                 if any(isinstance(result, NoScriptError) for result in results):
-                    await self.client.script_load(script.text)
+                    await self._load(script)
                     results = await self._pipeline(script, calls)
                 if any(isinstance(result, ReadOnlyError) for result in results):
                     await self.reconnect()
@@ -76,20 +77,28 @@ class Store:
         async with self.client.pipeline(transaction=False) as pipe:
             for keys, args in calls:
                 pipe.evalsha(script.sha, len(keys), *keys, *args)
-            return await pipe.execute(raise_on_error=False)
+            with closed_is_connection_error():
+                return await pipe.execute(raise_on_error=False)
+
+    async def _load(self, script: Script) -> None:
+        assert isinstance(self.client, Redis)
+        with closed_is_connection_error():
+            await self.client.script_load(script.text)
 
     async def _one(self, script: Script, call: Call) -> Any:
         keys, args = call
-        try:
-            return await self.client.evalsha(script.sha, len(keys), *keys, *args)
-        except NoScriptError:
-            return await self.client.eval(script.text, len(keys), *keys, *args)
+        with closed_is_connection_error():
+            try:
+                return await self.client.evalsha(script.sha, len(keys), *keys, *args)
+            except NoScriptError:
+                return await self.client.eval(script.text, len(keys), *keys, *args)
 
     async def command(self, *args: str | int | bytes) -> Any:
         """One plain command. Raises :class:`StoreDown`."""
         try:
             async with asyncio.timeout(CALL_TIMEOUT_S):
-                return await self.client.execute_command(*args)
+                with closed_is_connection_error():
+                    return await self.client.execute_command(*args)
         except (RedisError, OSError, TimeoutError) as error:
             raise StoreDown(f"Redis did not answer: {type(error).__name__}.") from error
 
@@ -101,14 +110,20 @@ class Store:
     # Where to subscribe -----------------------------------------------------------------------------------------------
 
     async def endpoint(self, shard: str | None = None) -> Endpoint:
-        """Where to subscribe: the server, the present master, or in Cluster the primary named ``shard``."""
+        """Where to subscribe: the server, the present master, or in Cluster the primary named ``shard``.
+
+        Raises :class:`StoreDown`.
+        """
         if isinstance(self.client, RedisCluster):
             assert shard is not None
             host, _, port = shard.rpartition(":")
             return _endpoint(self.client.connection_kwargs, host, int(port))
         pool = self.client.connection_pool
         if isinstance(pool, SentinelConnectionPool):
-            host, port = await pool.get_master_address()
+            try:
+                host, port = await pool.get_master_address()
+            except RedisError as error:  # also while Sentinel knows of no primary
+                raise StoreDown(f"Sentinel did not say where the primary is: {type(error).__name__}.") from error
             return _endpoint(pool.connection_kwargs, host, port, tls=_is_tls(pool.connection_class))
         kwargs = pool.connection_kwargs
         if issubclass(pool.connection_class, UnixDomainSocketConnection):
@@ -120,7 +135,10 @@ class Store:
         """The primary that serves a sharded channel, ``host:port``; None where there is no Cluster."""
         if not isinstance(self.client, RedisCluster):
             return None
-        await self.client.initialize()
+        try:
+            await self.client.initialize()
+        except RedisError as error:
+            raise StoreDown(f"The cluster did not say who serves what: {type(error).__name__}.") from error
         node = self.client.get_node_from_key(channel)
         if node is None:
             raise StoreDown("No primary serves this slot of the cluster.")

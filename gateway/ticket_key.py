@@ -13,6 +13,7 @@ from redis.asyncio import Redis, RedisCluster
 from redis.exceptions import RedisError
 
 from gateway.auth_errors import AuthUnavailable
+from publisher.closed import closed_is_connection_error
 
 REFRESH_S: Final = 30.0
 RETRY_S: Final = 1.0
@@ -71,8 +72,9 @@ class SharedTicketKey:
     async def _look(self) -> None:
         try:
             async with asyncio.timeout(CALL_TIMEOUT_S):
-                await self._client.set(self._name, self._key or secrets.token_urlsafe(32), nx=True)
-                stored = await self._client.get(self._name)
+                with closed_is_connection_error():
+                    await self._client.set(self._name, self._key or secrets.token_urlsafe(32), nx=True)
+                    stored = await self._client.get(self._name)
         except (RedisError, OSError, TimeoutError):
             stored = None
         self._looked_at = self._clock()

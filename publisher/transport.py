@@ -16,6 +16,7 @@ from redis.exceptions import NoScriptError
 from publisher import connect, retry
 from publisher.address import Address, parse
 from publisher.calls import Call, ReadState, Request
+from publisher.closed import closed_is_connection_error
 
 Result: TypeAlias = Any
 """A reply, or the error that one call of a batch ended with."""
@@ -168,13 +169,15 @@ class AsyncRedisTransport:
 
     async def _execute(self, request: Request) -> Any:
         client: Any = self._client
-        if isinstance(request, ReadState):
-            return await _read(client, request)
-        script = request.script
-        try:
-            return await client.execute_command("EVALSHA", script.sha, len(request.keys), *request.keys, *request.args)
-        except NoScriptError:
-            return await client.execute_command("EVAL", script.source, len(request.keys), *request.keys, *request.args)
+        with closed_is_connection_error():
+            if isinstance(request, ReadState):
+                return await _read(client, request)
+            script = request.script
+            head = len(request.keys), *request.keys
+            try:
+                return await client.execute_command("EVALSHA", script.sha, *head, *request.args)
+            except NoScriptError:
+                return await client.execute_command("EVAL", script.source, *head, *request.args)
 
     async def batch(self, calls: Sequence[Call]) -> list[Result]:
         client = self._client
@@ -185,7 +188,8 @@ class AsyncRedisTransport:
             pipeline = client.pipeline(transaction=False)
             for command in commands(calls[start : start + PIPELINE], self._loaded):
                 pipeline.execute_command(*command)
-            results += await pipeline.execute(raise_on_error=False)
+            with closed_is_connection_error():
+                results += await pipeline.execute(raise_on_error=False)
         self._loaded = not any(isinstance(result, NoScriptError) for result in results)
         return results
 
