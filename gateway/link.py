@@ -18,6 +18,7 @@ import hiredis
 MAX_NAMES: Final = 512
 """Names in one SUBSCRIBE: 6.6 µs a name in such batches, 161 µs one by one."""
 MAX_REPLY: Final = 64 * 1024 * 1024
+"""Bytes of an incomplete reply that are kept; a connection that sends more is dropped."""
 
 
 @dataclass(frozen=True)
@@ -142,11 +143,15 @@ class Link(asyncio.Protocol):
         gets, message = self._reader.gets, self._message
         try:
             while (reply := gets()) is not False:
-                if type(reply) is list and reply and reply[0] == message:
-                    messages.append((reply[1], reply[2]))
+                if type(reply) is list and len(reply) == 3 and reply[0] == message:
+                    _, channel, payload = reply
+                    if type(channel) is bytes and type(payload) is bytes:
+                        messages.append((channel, payload))
                 else:
                     self._other(reply)
-        except hiredis.HiredisError:
+        except (hiredis.HiredisError, TypeError):  # TypeError: a set or map with members that Python cannot hash
+            self.close()
+        if self._reader.len() > MAX_REPLY:
             self.close()
         if messages:
             self._on_messages(messages)

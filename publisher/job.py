@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from types import UnionType
+from typing import Any, Final
 
 from publisher import channels
 from publisher.jsontext import load_stored
@@ -26,6 +27,13 @@ _PLAIN = (
     "finished_at",
     "meta",
 )
+_KINDS: Final[Mapping[str, type | UnionType]] = {
+    **dict.fromkeys(("job_id", "kind", "owner", "status", "stage", "message"), str),
+    **dict.fromkeys(("progress", "current", "total"), int | float),
+    **dict.fromkeys(("created_at", "started_at", "finished_at"), int),
+    **dict.fromkeys(("error", "meta"), dict),
+}
+"""What a field must be; a result may be anything."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,17 +70,30 @@ class Job:
 
 
 def from_state(state: Mapping[bytes, bytes]) -> Job | None:
-    """The job that a state hash describes, or None where there is none."""
-    if b"job_id" not in state or b"status" not in state:
-        return None
-    plain: dict[str, Any] = {}
+    """The job that a state hash describes, or None where there is none that can be read.
+
+    Publishers in other languages write such hashes too: a field of the wrong kind is as good as absent. Without its id,
+    its status or (where it has one) its owner, nobody could say what the job is, or who may see it.
+    """
+    plain: dict[str, Any] = {"kind": ""}
     items: dict[str, dict[str, Any]] = {}
     for raw_name, raw_value in state.items():
-        name = raw_name.decode()
+        name = raw_name.decode(errors="replace")
         if name.startswith("item:"):
-            _, item_field, item_id = name.split(":", 2)
-            items.setdefault(item_id, {"item_id": item_id})[item_field] = load_stored(raw_value)
+            item_field, _, item_id = name.removeprefix("item:").partition(":")
+            if item_field in channels.ITEM_FIELDS and item_id:
+                items.setdefault(item_id, {"item_id": item_id})[item_field] = load_stored(raw_value)
         elif name in _PLAIN:
-            plain[name] = load_stored(raw_value)
-    plain.setdefault("kind", "")
+            value = load_stored(raw_value)
+            if _fits(name, value):
+                plain[name] = value
+            elif name == "owner" and raw_value != b"null":
+                return None
+    if "job_id" not in plain or plain.get("status") not in channels.STATUSES:
+        return None
     return Job(**plain, items=list(items.values()))
+
+
+def _fits(name: str, value: object) -> bool:
+    kind = _KINDS.get(name, object)
+    return isinstance(value, kind) and not (isinstance(value, bool) and kind is not object)
