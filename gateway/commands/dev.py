@@ -49,6 +49,10 @@ DEFAULTS: Final = {
     "GATEWAY_LOG_LEVEL": "warning",
     "GATEWAY_MAX_CONNECTIONS_PER_USER": "200",  # on one machine everybody is one user
 }
+EXPOSED: Final = (
+    "Warning: others can reach this address. They read streams without a token, and make tokens with every right at "
+    "/dev/token. Take serve for anything but your own machine."
+)
 NOTES: Final = (
     "Where the environment does not say otherwise, `dev` sets:\n\n"
     + "\n".join(f"- `{name}={value}`" for name, value in DEFAULTS.items())
@@ -155,12 +159,7 @@ def _greeting(given: argparse.Namespace, sock: socket.socket, settings: Settings
 
     def greet() -> None:
         if not is_loopback(sock.getsockname()[0]):
-            print(
-                paint(YELLOW, "Warning: ")
-                + f"this listens on {given.host}. Whoever reaches it reads streams without a token and makes tokens "
-                "with every right at /dev/token. Use serve for anything but your own machine.",
-                file=sys.stderr,
-            )
+            print(paint(YELLOW, EXPOSED), file=sys.stderr)
         print(
             banner(
                 serving.url(sock),
