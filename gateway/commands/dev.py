@@ -56,7 +56,16 @@ EXPOSED: Final = (
 NOTES: Final = (
     "Where the environment does not say otherwise, `dev` sets:\n\n"
     + "\n".join(f"- `{name}={value}`" for name, value in DEFAULTS.items())
-    + "\n- `GATEWAY_JWT_KEY` to a new random key at each start, so that tokens end with it"
+    + "\n- `GATEWAY_JWT_KEY` to a new random key at each start, so that tokens end with it\n\n"
+    "Its routes beside those of `serve` (the last four not with `--no-demo`):\n\n"
+    "| | |\n|---|---|\n"
+    '| `GET /dev/token?sub=…&scope=…&channels=…&ttl=…` | `{"token", "expires_at"}`; `channels` may be repeated, `ttl` '
+    "is in seconds |\n"
+    '| `POST /dev/jobs` `{"kind", "fail"?}` | starts a job of the demo worker: `character`, `media`, `generation`, `task` '
+    "or `video`; `fail` makes it fail halfway. With a token the job is the token's subject's |\n"
+    "| `POST /dev/watch` | the same, and leads on to the job's stream |\n"
+    '| `POST /api/generation` `{"prompt"}` | `{"success", "sessionId", "providerId"}` |\n'
+    '| `POST /api/v1/characters/queue` | `{"data": {"jobId"}}` |'
 )
 PAGES: Final = (
     ("/", "what runs here"),
