@@ -22,7 +22,6 @@ class Channel:
     """``position`` is the last event that every live member has; None until the history was read once."""
 
     __slots__ = (
-        "seen",
         "checked_at",
         "idle_since",
         "is_job",
@@ -31,6 +30,7 @@ class Channel:
         "name",
         "part",
         "position",
+        "seen",
         "size",
         "tag",
         "tail",

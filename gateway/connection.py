@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Protocol
 
 from gateway import cursor, sse
@@ -10,6 +10,7 @@ from gateway.closing import Closing
 from publisher.envelope import Position
 
 if TYPE_CHECKING:
+    from gateway.access import Owner
     from gateway.channel import Channel
     from gateway.encoder import Encoder
 
@@ -26,10 +27,12 @@ class Peer(Protocol):
 
 
 class Connection:
-    """``wake`` is called when the stream's own task has something to do: catch up, or end."""
+    """``wake`` is called when the stream's own task has something to do: catch up, or end. ``admits`` says whether a
+    job's channel may be read when the job is this owner's."""
 
     __slots__ = (
         "__weakref__",
+        "admits",
         "behind",
         "channels",
         "chunked",
@@ -37,7 +40,6 @@ class Connection:
         "closing",
         "deadline",
         "encoder",
-        "untold",
         "ended",
         "id",
         "limit",
@@ -50,6 +52,7 @@ class Connection:
         "stuck_bytes",
         "stuck_since",
         "subject",
+        "untold",
         "waiting",
         "wake",
         "written",
@@ -66,6 +69,7 @@ class Connection:
         chunked: bool = True,
         subject: str | None = None,
         client: str | None = None,
+        admits: Callable[[str, Owner], bool] = lambda channel, owner: True,
         now: float = 0.0,
     ) -> None:
         self.id = connection_id
@@ -74,6 +78,7 @@ class Connection:
         self.chunked = chunked
         self.limit = limit
         self.wake = wake
+        self.admits = admits
         self.channels: list[Channel] = []
         self.behind: dict[Channel, Position] = {}
         self.untold: set[Channel] = set()
@@ -130,6 +135,13 @@ class Connection:
         self.ended.add(channel)
         if len(self.ended) == len(self.channels):
             self.finish(Closing.FINISHED)
+
+    def turned_away(self, channel: Channel, owners: Iterable[Owner]) -> bool:
+        """End the stream if the channel's job has got an owner whose jobs it may not read; whether it did."""
+        if all(self.admits(channel.name, owner) for owner in owners):
+            return False
+        self.finish(Closing.FORBIDDEN)
+        return True
 
     def finish(self, closing: Closing) -> None:
         """End the stream for this reason; the first reason counts."""

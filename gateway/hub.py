@@ -9,16 +9,18 @@ it can be spliced in. An event that does not continue the channel's chain is nev
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 from gateway import continuity, sse
+from gateway.access import Owner
 from gateway.channel import Channel
 from gateway.connection import Connection
 from gateway.continuity import Snapshot
 from gateway.cursor import part
 from gateway.encoder import Encoder
 from gateway.metrics import Metrics
+from gateway.ownership import new_owners
 from publisher import channels as names
 from publisher.envelope import START, Event, MessageError, Position, decode
 from publisher.job import Job
@@ -156,6 +158,8 @@ class Hub:
         channel.tail.clear()
         channel.tail_bytes = 0
         channel.move_to(snapshot.top)
+        if channel.is_job:
+            self._part_with_strangers(channel, [job.owner for job in jobs])
         for encoder, members in list(channel.members.items()):
             blocks = reset_blocks(encoder, channel.name, reason, jobs, snapshot.top.seq)
             # Only the last of them moves the cursor: who is cut off in between is told all of it again.
@@ -174,6 +178,8 @@ class Hub:
         parts = [part(channel.tag, event.position) + b"\n" for event in events]
         for event in events if channel.joiners else ():
             channel.keep(event)
+        if channel.is_job:
+            self._part_with_strangers(channel, new_owners(events))
         for encoder, members in list(channel.members.items()):
             frames = [
                 event_part + block
@@ -186,6 +192,13 @@ class Hub:
         self._metrics.fanned_out(events, channel.size)
         if channel.is_job and events[-1].type in names.TERMINAL_TYPES:
             self._end(channel)
+
+    def _part_with_strangers(self, channel: Channel, owners: Sequence[Owner]) -> None:
+        """``owners`` of the job that the channel's name has come to stand for: who may not read it, hears no more."""
+        for members in list(channel.members.values()) if owners else ():
+            for connection in tuple(members):
+                if connection.turned_away(channel, owners):
+                    channel.remove(connection)
 
     def _deliver(
         self, channel: Channel, members: Iterable[Connection], frames: list[bytes], before: Position | None

@@ -199,19 +199,17 @@ class Node:
     def check_channels(self, principal: Principal, channels: tuple[str, ...]) -> None:
         """Refuse channels that this caller may not read. Jobs are decided when their owner is known."""
         for channel in channels:
-            if names.job_id_of(channel) is None and not access.may_read(
-                principal, channel, anonymous_reading=self.settings.anonymous_reading
-            ):
+            if names.job_id_of(channel) is None and not self.may_read(principal, channel):
                 if principal.anonymous:
                     raise Unauthorized.of(token_required())
                 raise Forbidden(f"The token does not allow reading {channel}.")
 
     def may_read_job(self, principal: Principal, job: Job) -> bool:
+        return self.may_read(principal, names.job_channel(job.job_id), job.owner)
+
+    def may_read(self, principal: Principal, channel: str, job_owner: access.Owner = access.UNKNOWN) -> bool:
         return access.may_read(
-            principal,
-            names.job_channel(job.job_id),
-            anonymous_reading=self.settings.anonymous_reading,
-            job_owner=job.owner,
+            principal, channel, anonymous_reading=self.settings.anonymous_reading, job_owner=job_owner
         )
 
     async def readable_job(self, principal: Principal, job_id: str) -> Job:

@@ -113,7 +113,7 @@ async def newest(
     learn how they ended. States of a user's jobs may be newer than the snapshot, never older. Raises
     :class:`StoreDown`.
     """
-    kind = channel.partition(":")[0]
+    kind, _, name = channel.partition(":")
     what: What = ""
     if kind == "job":
         what = "state"
@@ -125,5 +125,6 @@ async def newest(
         return snapshot, [job] if job else []
     if kind == "user":
         jobs = await history.jobs(snapshot.jobs)
-        return snapshot, [job for job in jobs if everything or not job.finished]
+        # A job on the list may be gone, and its id another owner's by now.
+        return snapshot, [job for job in jobs if job.owner == name and (everything or not job.finished)]
     return snapshot, []

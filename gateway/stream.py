@@ -19,6 +19,7 @@ from starlette.requests import Request
 from starlette.types import Receive, Scope, Send
 
 from gateway import answers, continuity, cursor, sse
+from gateway.access import Owner
 from gateway.channel import Channel
 from gateway.closing import Closing
 from gateway.connection import Connection
@@ -27,6 +28,7 @@ from gateway.encoder import Encoder
 from gateway.exceptions import HTTPError, NotFound, Refused, Unavailable
 from gateway.hub import reset_blocks
 from gateway.node import Node
+from gateway.ownership import new_owners
 from gateway.plan import Plan
 from gateway.presence import Place
 from gateway.principal import Principal
@@ -140,6 +142,7 @@ class Stream:
             limit=node.settings.queue_bytes,
             wake=self._woken.set,
             subject=principal.subject,
+            admits=self._admits,
             now=time.monotonic(),
         )
 
@@ -225,6 +228,9 @@ class Stream:
         known = cursor.parse(self._cursor)
         return [known.get(channel.tag) for channel in channels]
 
+    def _admits(self, channel: str, owner: Owner) -> bool:
+        return self._node.may_read(self._principal, channel, owner)
+
     def _over(self, channels: list[Channel], positions: list[Position | None], reads: list[Read]) -> bool:
         untold = cursor.untold(self._cursor)
         return all(
@@ -304,6 +310,8 @@ class Stream:
 
     def _splice(self, channel: Channel) -> None:
         """Go live if what this stream has joins up with what the hub has."""
+        if self._connection.closing is Closing.FORBIDDEN:
+            return
         lacking = self._node.hub.splice(self._connection, channel, self._connection.behind[channel])
         if lacking is not None:
             self._replay(channel, lacking)
@@ -311,6 +319,8 @@ class Stream:
 
     def _replay(self, channel: Channel, events: list[Event]) -> None:
         connection, encoder = self._connection, self._plan.encoder
+        if channel.is_job and connection.turned_away(channel, new_owners(events)):
+            return
         frames = []
         for event in events:
             connection.behind[channel] = event.position
@@ -323,6 +333,8 @@ class Stream:
             connection.channel_ended(channel)
 
     def _reset(self, channel: Channel, snapshot: Snapshot, jobs: list[Job], reason: str) -> None:
+        if channel.is_job and self._connection.turned_away(channel, [job.owner for job in jobs]):
+            return
         self._node.metrics.resets[reason] += 1
         blocks = reset_blocks(self._plan.encoder, channel.name, reason, jobs, snapshot.top.seq)
         self._tell(channel, blocks, snapshot.top)

@@ -167,8 +167,7 @@ class _JobStep:
         return None
 
     def _create(self) -> None:
-        if self.op == "recreate":
-            self.store.forget_channel(self.channel)
+        self.store.forget_channel(self.channel)
         self.store.new_state(self.key).update(
             {
                 "job_id": self.job_id_json,

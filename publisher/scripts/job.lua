@@ -126,8 +126,9 @@ elseif op ~= 'create' and op ~= 'open' and op ~= 'recreate' then
   return { 'missing' }
 end
 
-if op == 'recreate' and not status then ch.new_epoch = true end
 if not status then
+  -- What a history without its job still holds may be another owner's: nobody may resume into it.
+  ch.new_epoch = true
   set('job_id', job_id_json, 'owner', owner == '' and 'null' or owner, 'status', '"pending"', 'progress', '0',
     'created_at', now)
   apply_changes()
