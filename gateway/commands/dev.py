@@ -61,7 +61,7 @@ NOTES: Final = (
     "| | |\n|---|---|\n"
     '| `GET /dev/token?sub=…&scope=…&channels=…&ttl=…` | `{"token", "expires_at"}`; `channels` may be repeated, `ttl` '
     "is in seconds |\n"
-    '| `POST /dev/jobs` `{"kind", "fail"?}` | starts a job of the demo worker: `character`, `media`, `generation`, `task` '
+    '| `POST /dev/jobs` `{"kind", "fail"?}` | starts a demo job: `character`, `media`, `generation`, `task` '
     "or `video`; `fail` makes it fail halfway. With a token the job is the token's subject's |\n"
     "| `POST /dev/watch` | the same, and leads on to the job's stream |\n"
     '| `POST /api/generation` `{"prompt"}` | `{"success", "sessionId", "providerId"}` |\n'
