@@ -103,12 +103,19 @@ class KeySet:
 
     async def _refresh(self) -> None:
         try:
-            body = await asyncio.wait_for(asyncio.to_thread(_download, self._url), TIMEOUT_S * 2)
-            self._keys = parse_key_set(body)
+            self._keys = await asyncio.wait_for(asyncio.to_thread(fetch, self._url), TIMEOUT_S * 2)
             self._fetched_at = self._clock()
-        except (KeySetError, OSError, ValueError, http.client.HTTPException) as error:
+        except (KeySetError, TimeoutError) as error:
             kept = f"the {len(self._keys)} keys of before stay in use" if self._keys else "no token can be verified"
             _log.warning("The key set of GATEWAY_JWKS_URL could not be fetched, %s: %s", kept, _reason(error))
+
+
+def fetch(url: str) -> list[Key]:
+    """Blocking. Raises :class:`KeySetError` whatever goes wrong, within about two times :data:`TIMEOUT_S`."""
+    try:
+        return parse_key_set(_download(url))
+    except (OSError, ValueError, http.client.HTTPException) as error:
+        raise KeySetError(_reason(error)) from None
 
 
 def parse_key_set(body: bytes) -> list[Key]:
@@ -147,7 +154,7 @@ class _NoRedirects(urllib.request.HTTPRedirectHandler):
 
 
 def _download(url: str) -> bytes:
-    """Runs in a thread; bounded in size, and in time also against an endpoint that sends byte by byte."""
+    """Bounded in size, and in time also against an endpoint that sends byte by byte."""
     deadline = time.monotonic() + TIMEOUT_S
     request = urllib.request.Request(url, headers={"Accept": "application/json", "User-Agent": "sse-gateway"})
     opener = urllib.request.build_opener(_NoRedirects)

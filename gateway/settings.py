@@ -26,7 +26,11 @@ _SERVICE_LINK = re.compile(
 
 
 class SettingsError(ValueError):
-    """The settings cannot work; the message lists every problem with its remedy, and no secret."""
+    """The settings cannot work; ``problems`` has a sentence with its remedy for each, and no secret."""
+
+    def __init__(self, *problems: str) -> None:
+        super().__init__(" ".join(problems))
+        self.problems = problems
 
 
 class Row(NamedTuple):
@@ -217,7 +221,7 @@ class Settings:
             problems += _load_token_key(self)
         problems += _combination_problems(self)
         if problems:
-            raise SettingsError(" ".join(problems))
+            raise SettingsError(*problems)
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> Self:
@@ -234,7 +238,7 @@ class Settings:
             except ValueError as error:
                 problems.append(f"{env_name} {error}.")
         if problems:
-            raise SettingsError(" ".join(problems))
+            raise SettingsError(*problems)
         return cls(**given)
 
     @property
