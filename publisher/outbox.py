@@ -20,7 +20,8 @@ class Waiting:
 
 
 class Outbox:
-    """At most ``limit`` entries, and the ends of jobs on top: a job's last word always finds room."""
+    """At most ``limit`` entries, and on top of them what must always find room: the last word of each job, and one
+    progress step whose predecessor is in flight and can no longer be replaced."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
@@ -45,11 +46,18 @@ class Outbox:
         """Append an entry. Newer progress of a job replaces what waits of it. Raises :class:`BufferFull`."""
         last_word = isinstance(entry, Step) and entry.ends
         supersedes = isinstance(entry, Step) and (entry.op == "progress" or (last_word and not self.room()))
+        replaced = False
         if record is not None and isinstance(entry, Step) and supersedes:
-            self._supersede(entry, record)
-        if not last_word:
+            replaced = self._supersede(entry, record)
+        if not (last_word or replaced or self._follows_flying(entry, record)):
             self.check_room(1)
         self._append(entry, record)
+
+    def _follows_flying(self, entry: Entry, record: JobRecord | None) -> bool:
+        """Whether this is progress of the job whose newest waiting progress is in flight."""
+        if record is None or self._flying is None or not isinstance(entry, Step) or entry.op != "progress":
+            return False
+        return self._progress.get(record) == self._flying.number
 
     def check_room(self, count: int) -> None:
         """Raise :class:`BufferFull` where ``count`` more plain events would not fit."""
@@ -67,12 +75,14 @@ class Outbox:
             if isinstance(entry, Step) and entry.op == "progress":
                 self._progress[record] = self._next
 
-    def _supersede(self, newer: Step, record: JobRecord) -> None:
+    def _supersede(self, newer: Step, record: JobRecord) -> bool:
+        """Merge the job's waiting progress into a newer step; whether there was any."""
         older = self._waiting.get(self._progress.get(record, 0))
         if older is None or older is self._flying or not isinstance(older.entry, Step):
-            return
+            return False
         newer.changes = {**older.entry.changes, **newer.changes}
         self._remove(older)
+        return True
 
     def head(self) -> Waiting | None:
         """The entry whose turn it is. It is in flight from now on and no longer replaced, until :meth:`landed`

@@ -11,6 +11,10 @@ from redis import exceptions as redis_errors
 ERRORS: Final = (redis_errors.RedisError, redis_errors.RedisClusterException, OSError)
 """Everything that redis-py raises when a call did not work."""
 
+# Not the module's own generator: a worker may have seeded that one, and forked workers would copy it and come back
+# in step.
+_jitter: Final = random.SystemRandom()
+
 _AWAY_WORDS: Final = frozenset({"LOADING", "READONLY", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "BUSY", "UNBLOCKED"})
 _FULL_WORDS: Final = frozenset({"OOM", "MISCONF", "NOREPLICAS"})
 _DENIED_WORDS: Final = frozenset({"NOAUTH", "WRONGPASS", "NOPERM"})
@@ -63,4 +67,4 @@ def backoff_s(attempt: int, *, base_s: float = 0.05, cap_s: float = 2.0, draw: f
     The jitter keeps workers that lost the same Redis from coming back in step. ``draw`` (0 to 1) is for tests.
     """
     limit = min(cap_s, base_s * 2.0 ** min(attempt, 30))
-    return limit * (random.random() if draw is None else draw)
+    return limit * (_jitter.random() if draw is None else draw)

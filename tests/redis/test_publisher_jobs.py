@@ -279,6 +279,10 @@ async def test_an_end_that_does_not_arrive_is_logged_once(
         errors = [record.getMessage() for record in caplog.records if record.levelno >= logging.ERROR]
         assert len(errors) == 1
         assert "job j is not in Redis" in errors[0]
+        own_broker.start()
+        reader = Reader(own_broker.url, prefix)
+        await until(lambda: reader.types("job:j")[-1:] == ["job.completed"], "the end that was late")
+        reader.close()
 
 
 async def test_a_job_keeps_a_bounded_number_of_events(own_broker: Broker, prefix: str, face: Any) -> None:
@@ -308,19 +312,26 @@ async def test_a_full_server_does_not_break_a_job(own_broker: Broker, prefix: st
     reader.close()
 
 
+@pytest.mark.parametrize("turns", [0, 50], ids=["while it sends", "while it waits for the answer"])
 async def test_a_task_cancelled_in_the_middle_of_its_last_word_still_ends_its_job(
-    own_broker: Broker, prefix: str
+    own_broker: Broker, prefix: str, turns: int
 ) -> None:
     async with AsyncPublisher.from_url(own_broker.url, prefix=prefix) as pub:
+        speaking = asyncio.Event()
 
         async def work() -> None:
             async with pub.job("j", kind="k") as job:
                 own_broker.freeze()
+                # A stop signal takes effect in its own time.
+                await until(lambda: not runs(own_broker), "the server to be frozen")
+                speaking.set()
                 await job.complete()
 
         task = asyncio.create_task(work())
-        await until(lambda: not runs(own_broker), "the server to be frozen")
-        task.cancel()
+        await speaking.wait()
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        assert task.cancel()
         await asyncio.wait([task], timeout=0.5)
         own_broker.thaw()
         await asyncio.wait([task])

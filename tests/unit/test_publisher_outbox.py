@@ -70,6 +70,21 @@ def test_a_full_buffer_refuses_plain_events_and_takes_a_jobs_last_word() -> None
     assert not box.waits(record)
 
 
+def test_progress_finds_room_in_a_full_buffer_although_the_older_one_is_in_flight() -> None:
+    box, record = Outbox(1), a_record()
+    box.offer(progress(10), record)
+    box.head()
+    for value in range(20, 90):
+        box.offer(progress(value), record)
+    assert len(box) == 2
+    with pytest.raises(BufferFull):
+        box.offer(steps.item(OPTIONS, "j", None, "f"), record)
+    with pytest.raises(BufferFull):
+        box.offer(steps.progress(OPTIONS, "other", None, 1), a_record("other"))
+    box.grounded()
+    assert [orjson.loads(e.changes["progress"]) for e in emptied(box) if isinstance(e, Step)] == [10, 89]
+
+
 @given(st.lists(st.tuples(st.sampled_from("ab"), st.sampled_from(["progress", "item", "emit", "send"])), max_size=60))
 def test_nothing_but_superseded_progress_is_ever_lost_or_moved(script: list[tuple[str, str]]) -> None:
     box, records = Outbox(1000), {"a": a_record("a"), "b": a_record("b")}

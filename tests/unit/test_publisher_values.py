@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import random
 from typing import Any
 
 import orjson
@@ -226,6 +227,17 @@ def test_each_trouble_with_redis_has_its_remedy(error: Exception, kind: Fault) -
 def test_a_pause_has_full_jitter_below_a_capped_limit(attempt: int, draw: float) -> None:
     pause = retry.backoff_s(attempt, base_s=0.05, cap_s=2, draw=draw)
     assert pause == pytest.approx(min(2, 0.05 * 2 ** min(attempt, 30)) * draw)
+
+
+def test_waiting_leaves_a_workers_seeded_random_numbers_alone() -> None:
+    random.seed(7)
+    wanted = [random.random() for _ in range(3)]
+    random.seed(7)
+    found = []
+    for attempt in (1, 2, 3):
+        retry.backoff_s(attempt)
+        found.append(random.random())
+    assert found == wanted
 
 
 def test_unique_ids_and_epochs_have_the_shape_of_the_wire_format() -> None:
