@@ -1,9 +1,11 @@
 # make run    a node, a broker, a demo worker and the pages on http://127.0.0.1:8000
 # make test   lint and the whole test suite with a coverage summary
 # make lint   ruff and mypy          make bench  what a delivery costs, beside the bare socket write (needs a C compiler)
+# make chaos  break a cluster under load, fault after fault (SEED=… MINUTES=10 OUT=build/chaos.json)
 # make format mend the formatting    make clean  remove everything that was built
-.PHONY: run test lint format bench clean
+.PHONY: run test tools lint format bench chaos clean
 BIN := .venv/bin
+TOOLS := curl:curl ps:procps bash:bash
 
 ifndef PYTHON
 PYTHON := $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
@@ -13,8 +15,15 @@ endif
 run: .venv/.run
 	$(BIN)/sse-gateway dev $(ARGS)
 
-test: lint
+test: lint tools
 	$(BIN)/python -m pytest --cov --cov-report=term $(ARGS)
+
+# Some tests run the documentation's curl lines, or look at processes: as root what is missing is
+# installed, else it is told. With CI=true nothing may be left out.
+tools:
+	@missing=""; for t in $(TOOLS); do command -v "$${t%%:*}" >/dev/null || missing="$$missing $${t##*:}"; done; \
+	test -z "$$missing" || { test "$$(id -u)" = 0 && command -v apt-get >/dev/null && apt-get update -qq && apt-get install -y -qq $$missing; } || \
+	{ echo "Tests that need$$missing will fail: install with apt-get install$$missing." >&2; test "$(CI)" != true; }
 
 lint: .venv/.dev
 	$(BIN)/ruff check .
@@ -27,6 +36,9 @@ format: .venv/.dev
 
 bench: .venv/.dev
 	$(BIN)/python -m tests.bench.bench_fanout $(ARGS)
+
+chaos: .venv/.dev
+	$(BIN)/python -m tests.cluster.chaos $(if $(SEED),--seed $(SEED)) $(if $(MINUTES),--minutes $(MINUTES)) $(if $(OUT),--out $(OUT))
 
 clean:
 	rm -rf .venv build dist *.egg-info .coverage .coverage.* coverage.xml .mypy_cache .ruff_cache .pytest_cache .hypothesis
