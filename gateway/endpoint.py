@@ -11,7 +11,6 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from gateway.exceptions import Conflict, NotFound, TooLarge, Unavailable
-from gateway.guard import require_same_site
 from gateway.node import Node
 from publisher import BufferFull, EventTooLarge, JobExists, JobFinished, JobNotFound
 
@@ -28,7 +27,7 @@ def endpoint(node: Node, path: str, **handlers: Handler) -> Route:
 
     async def answer(request: Request) -> Response:
         if request.method not in SAFE_METHODS:
-            require_same_site(request, await node.caller(request), node.settings)
+            await node.caller(request)
         handler = handlers["GET" if request.method == "HEAD" else request.method]
         with publisher_errors():
             return await handler(node, request)

@@ -171,7 +171,11 @@ class Node:
     # Callers ---
 
     async def caller(self, request: Request) -> Principal:
-        """Who asks. Raises :class:`Unauthorized` for a bad token; without one the caller is anonymous."""
+        """Who asks; anonymous without a token. The one way in for every call and stream that wants to know.
+
+        Raises :class:`Unauthorized` for a bad or revoked token, :class:`Forbidden` for a cookie that a foreign page
+        makes the browser send, and :class:`Unavailable` while tokens cannot be verified.
+        """
         try:
             credentials = Credentials.from_request(request.scope["headers"], request.query_params, self.settings)
             principal = await self.authenticator.authenticate(credentials)
@@ -180,6 +184,7 @@ class Node:
         except AuthUnavailable as error:
             raise Unavailable(str(error)) from None
         self.check_revoked(principal)
+        require_same_site(request, principal, self.settings)
         return principal
 
     def check_revoked(self, principal: Principal) -> None:
@@ -188,12 +193,10 @@ class Node:
             raise Unauthorized("The token was revoked; sign in again.")
 
     async def stream_caller(self, request: Request) -> Principal:
-        """Like :meth:`caller`; without a token only where anonymous reading is on, and by cookie only for pages that
-        may use it."""
+        """Like :meth:`caller`; without a token only where anonymous reading is on."""
         principal = await self.caller(request)
         if principal.anonymous and not self.settings.anonymous_reading:
             raise Unauthorized.of(token_required())
-        require_same_site(request, principal, self.settings)
         return principal
 
     def check_channels(self, principal: Principal, channels: tuple[str, ...]) -> None:
