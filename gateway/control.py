@@ -14,7 +14,7 @@ from itertools import islice
 from typing import Final
 
 import orjson
-from redis.exceptions import RedisError
+from redis.exceptions import RedisError, ResponseError
 
 from gateway.revocations import MAX_SUBJECTS, Revocations
 from gateway.store import Script, Store
@@ -42,6 +42,8 @@ class Control:
         self._script = Script("control")
         self._revocations = Revocations()
         self._due = asyncio.Event()
+        self.loaded = False
+        """Whether the revocations were read since the node started."""
 
     def revoked(self, subject: str, issued_at: float | None) -> bool:
         """Whether a token is refused because its subject was revoked when it had been issued already."""
@@ -78,7 +80,9 @@ class Control:
                     await self._subscriber.want(CHANNEL)
                 await self._load()
             except (RedisError, OSError) as error:
-                log.debug("control.unreachable %s", type(error).__name__)
+                # While Redis is away there are lines enough; refusals of a Redis that is there must be seen.
+                level = logging.WARNING if isinstance(error.__cause__, ResponseError) else logging.DEBUG
+                log.log(level, "control.unreachable %s", type(error).__name__)
                 pause = RETRY_S
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(pause):
@@ -112,6 +116,7 @@ class Control:
             self._learn(entries)
             if not int(cursor):
                 break
+        self.loaded = True
         if len(found) < MAX_SUBJECTS:
             await self._put_back(found)
 

@@ -123,7 +123,7 @@ class Node:
         self._tasks = [asyncio.create_task(self._guard(name, part), name=name) for name, part in parts.items()]
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(FIRST_UP_S):
-                while not self.subscriber.up:
+                while not (self.subscriber.up and self.control.loaded):
                     await asyncio.sleep(0.02)
         try:
             yield
@@ -188,8 +188,13 @@ class Node:
         return principal
 
     def check_revoked(self, principal: Principal) -> None:
-        """Raise :class:`Unauthorized` for a token whose subject was revoked after it had been issued."""
-        if principal.subject is not None and self.control.revoked(principal.subject, principal.issued_at):
+        """Raise :class:`Unauthorized` for a token whose subject was revoked after it had been issued, and
+        :class:`Unavailable` where this node cannot know that yet."""
+        if principal.subject is None:
+            return
+        if not self.control.loaded:
+            raise Unavailable("The node has just started and does not know yet which tokens were revoked; try again.")
+        if self.control.revoked(principal.subject, principal.issued_at):
             raise Unauthorized("The token was revoked; sign in again.")
 
     async def stream_caller(self, request: Request) -> Principal:

@@ -31,7 +31,7 @@ async def readyz(node: Node, request: Request) -> Response:
 def _unready(node: Node) -> Closing | None:
     if node.draining:
         return Closing.DRAINING
-    return None if node.subscriber.up else Closing.REDIS_DOWN
+    return None if node.subscriber.up and node.control.loaded else Closing.REDIS_DOWN
 
 
 async def metrics(node: Node, request: Request) -> Response:

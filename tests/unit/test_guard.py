@@ -23,6 +23,7 @@ OWN = "http://node.example"
 async def node() -> AsyncIterator[Node]:
     made = Node(SETTINGS, version="0", on_crash=lambda: None)
     made.start_parts()
+    made.control.loaded = True  # nobody was revoked
     yield made
     await made.store.close()
 
