@@ -49,9 +49,12 @@ def mint(principal: Principal, channels: Sequence[object], key: str, *, now: flo
     expires_at = int(min(now + MAX_TTL_S, principal.expires_at or float("inf")))
     if expires_at <= now:
         raise AuthError(EXPIRED, "The token has expired; get a new one.")
-    claims: dict[str, object] = {"aud": AUDIENCE, "iat": int(now), "exp": expires_at, "channels": list(names)}
+    claims: dict[str, object] = {"aud": AUDIENCE, "exp": expires_at, "channels": list(names)}
     if principal.subject is not None:
         claims["sub"] = principal.subject
+    if principal.issued_at is not None:
+        # Of the token: what revokes that must revoke the ticket, also where a node minted it that had not heard yet.
+        claims["iat"] = min(principal.issued_at, now)
     ticket = signed(claims, key, TYPE)
     if len(ticket) > MAX_TOKEN_BYTES:
         raise ValueError(

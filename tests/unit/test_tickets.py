@@ -13,7 +13,7 @@ from tests.support.tokens import raw_token, token
 
 KEY = "the-secret-that-signs-tickets-in-tests-0123"
 NOW = float(int(time.time()))
-ANN = Principal(subject="ann", scopes=frozenset({"admin"}), channels=("*",), expires_at=NOW + 3600)
+ANN = Principal(subject="ann", scopes=frozenset({"admin"}), channels=("*",), expires_at=NOW + 3600, issued_at=NOW - 100)
 HEADER = {"alg": "HS256", "typ": TYPE}
 CLAIMS = {"aud": AUDIENCE, "iat": int(NOW), "exp": int(NOW) + 60, "channels": ["job:1"], "sub": "ann"}
 
@@ -25,7 +25,7 @@ def test_a_ticket_reads_exactly_its_channels_and_holds_nothing_else_of_the_calle
         subject="ann",
         exact=frozenset({"job:1", "broadcast"}),
         expires_at=minted.expires_at,
-        issued_at=NOW,
+        issued_at=NOW - 100,
         source=Source.TICKET,
     )
 
