@@ -175,7 +175,7 @@ class Connection:
         """
         if self.lost:
             return False
-        if not must and self.queued + len(data) > self.limit:
+        if not must and self.queued + len(data) + (self.peer.unsent() if self.paused else 0) > self.limit:
             self.write_pending()
             if self.paused:
                 self.overflowed = True

@@ -88,7 +88,12 @@ class Presence:
             return self._let_in(place)
         answer: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self._queue(_Change(place, 1, answer))
-        return await answer
+        try:
+            return await answer
+        except asyncio.CancelledError:
+            if answer.done() and not answer.cancelled() and answer.result():
+                self.leave(place)  # the answer was on its way already
+            raise
 
     def leave(self, place: Place) -> None:
         """Give a place back that :meth:`arrive` has granted. Who arrives afterwards finds it free."""
@@ -175,8 +180,7 @@ class Presence:
     async def _tell(self) -> None:
         if not self._known:
             await self._sync()
-        batch = [self._changes.popleft() for _ in range(min(MAX_BATCH, len(self._changes)))]
-        batch = [change for change in batch if change.answer is None or not change.answer.cancelled()]
+        batch = self._next_batch()
         args: Args = [arg for change in batch for arg in change.args()]
         head: Args = [self._id, self._generation, int(LEASE_S * 1000), self._max, int(self._draining())]
         try:
@@ -192,6 +196,13 @@ class Presence:
         answers = [change for change in batch if change.answer is not None]
         for change, yes in zip(answers, granted, strict=True):
             self._settle(change, bool(yes))
+
+    def _next_batch(self) -> list[_Change]:
+        """Who leaves comes before who arrives: it may be the same user, who has just closed that very stream."""
+        waiting = [change for change in self._changes if change.answer is None or not change.answer.cancelled()]
+        waiting.sort(key=lambda change: change.answer is not None)
+        self._changes = deque(waiting[MAX_BATCH:])
+        return waiting[:MAX_BATCH]
 
     def _settle(self, change: _Change, granted: bool) -> None:
         answer = change.answer

@@ -7,7 +7,6 @@ beginning and whenever its connection has fallen behind, and sleeps otherwise.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import random
 import secrets
@@ -43,6 +42,12 @@ log = logging.getLogger("gateway.stream")
 
 SUBSCRIBE_TIMEOUT_S: Final = 5.0
 FAREWELL_S: Final = 5.0
+"""A peer that takes none of the last words for this long is cut off,"""
+FAREWELL_MAX_S: Final = 60.0
+"""and one that takes them slowly after this."""
+SECOND_TRY_S: Final = 0.25
+"""After this it is asked again whether a user has room: the end of a stream that was closed just now may still be on
+its way, through a proxy or from another node."""
 COMMENT: Final = b": ok\n"
 
 
@@ -84,17 +89,26 @@ class StreamRoute:
             raise Refused(Closing.DRAINING)
         if not node.subscriber.up:
             raise Refused(Closing.REDIS_DOWN)
+        peer: GatewayProtocol = scope["extensions"][EXTENSION]
+        if peer.lost:
+            return
         node.limits.enter(time.monotonic())
-        place = Place(node.user_key(principal, request), plan.channels)
         try:
-            if not await node.presence.arrive(place):
-                raise Refused(Closing.USER_LIMIT)
-            try:
-                await Stream(node, plan, principal, scope, send, _last_event_id(request)).run()
-            finally:
-                node.presence.leave(place)
+            with peer.while_connected():
+                place = Place(node.user_key(principal, request), plan.channels)
+                await self._enter(place)
+                try:
+                    await Stream(node, plan, principal, scope, send, _last_event_id(request)).run()
+                finally:
+                    node.presence.leave(place)
         finally:
             node.limits.leave()
+
+    async def _enter(self, place: Place) -> None:
+        if not await self._node.presence.arrive(place):
+            await asyncio.sleep(SECOND_TRY_S)
+            if not await self._node.presence.arrive(place):
+                raise Refused(Closing.USER_LIMIT)
 
 
 def _last_event_id(request: Request) -> str:
@@ -156,6 +170,8 @@ class Stream:
         try:
             reads = await self._first_read(channels)
             node.check_revoked(self._principal)  # it may have come while this stream was not open yet
+            if node.draining:
+                raise Refused(Closing.DRAINING)  # nobody would tell it later
             positions = self._where(channels)
             if self._over(channels, positions, reads):
                 await self._nothing_more()
@@ -212,6 +228,9 @@ class Stream:
         finally:
             channel.watchers.discard(changed.set)
 
+    def _admits(self, channel: str, owner: Owner) -> bool:
+        return self._node.may_read(self._principal, channel, owner)
+
     def _may_have(self, job: Job) -> bool:
         return self._node.may_read_job(self._principal, job) and self._plan.accepts_job(job)
 
@@ -227,9 +246,6 @@ class Stream:
         """Where the cursor stands on each channel; None where it says nothing."""
         known = cursor.parse(self._cursor)
         return [known.get(channel.tag) for channel in channels]
-
-    def _admits(self, channel: str, owner: Owner) -> bool:
-        return self._node.may_read(self._principal, channel, owner)
 
     def _over(self, channels: list[Channel], positions: list[Position | None], reads: list[Read]) -> bool:
         untold = cursor.untold(self._cursor)
@@ -382,10 +398,22 @@ class Stream:
         while (connection.paused or connection.queued) and not connection.is_ending():
             await self._more_room()
 
-    async def _emptied(self) -> None:
+    async def _emptied(self) -> bool:
+        """Whether the peer has taken all that is queued; it gets time as long as it takes something."""
         connection = self._connection
+        patience = FAREWELL_S if connection.closing is Closing.DRAINING else FAREWELL_MAX_S
+        deadline = self._loop.time() + patience
         while (connection.paused or connection.queued) and not connection.lost:
-            await self._more_room()
+            held = connection.queued + self._peer.unsent()
+            try:
+                async with asyncio.timeout(FAREWELL_S):
+                    await self._more_room()
+            except TimeoutError:
+                if connection.queued + self._peer.unsent() == held:
+                    return False
+            if self._loop.time() > deadline:
+                return False
+        return not connection.lost
 
     async def _more_room(self) -> None:
         self._woken.clear()
@@ -401,13 +429,12 @@ class Stream:
             if not connection.behind:
                 await self._woken.wait()
             if connection.behind and not connection.is_ending():
-                for channel in connection.behind:
+                for channel in connection.channels:  # also those that fall behind meanwhile
                     channel.join()
-                joined = list(connection.behind)
                 try:
                     await self._catch_up()
                 finally:
-                    for channel in joined:
+                    for channel in connection.channels:
                         channel.joined()
 
     # The end ---
@@ -429,10 +456,7 @@ class Stream:
             blocks = [retry + blocks[0], *blocks[1:]] if blocks else [retry + COMMENT]
         self._queue(blocks)
         self._node.hub.flush()
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(FAREWELL_S):
-                await self._emptied()
-        if connection.queued or connection.paused:
+        if not await self._emptied():
             self._peer.abort()
             return
         self._peer.detach()
