@@ -1,4 +1,4 @@
-"""What the publishers say about their events: asked for, accepted, kept for later. The account that must be honoured."""
+"""What publishers say of their events: asked for, accepted, kept for later. The account that must be honoured."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from typing import NamedTuple
 STEP, ITEM, TOKEN = 0, 1, 2
 """What a job's worker reports in one step, in this order."""
 PER_STEP = 10
+FORGOTTEN_S = 5.0
+"""How long after a loss clients may still learn how a job ended."""
 
 
 def job_number(step: int, rank: int) -> int:
@@ -109,6 +111,23 @@ class Ledger:
             return ids[-1] if ids else None
         place = ids.index(job_id) + 1
         return ids[place] if place < len(ids) else None
+
+    async def next_job(self, job_id: str | None) -> str:
+        """The job after this one, as soon as it is announced."""
+        async with self._changed:
+            await self._changed.wait_for(lambda: self.job_after(job_id) is not None)
+        found = self.job_after(job_id)
+        assert found is not None
+        return found
+
+    async def end_lost(self, job_id: str) -> None:
+        """Return when it is certain that a job's end may have been lost: its worker has ended it, and Redis lost data
+        then or later, and is well again for a while."""
+        while job_id not in self._ended_at or not self._lost_long_ago(self._ended_at[job_id]):
+            await asyncio.sleep(0.2)
+
+    def _lost_long_ago(self, at: float) -> bool:
+        return any(at <= end < self.clock() - FORGOTTEN_S for _, end in self.losses)
 
     def in_loss(self, at: float) -> bool:
         """Whether data may have been lost at this time."""

@@ -67,11 +67,15 @@ class Trail:
     _anew: bool = True
     """Right after a beginning or a loss: the state may be told in several blocks of one position."""
 
+    _resetting: bool = False
+    """From a reset to the next event: the cursor moves with the last word of the state."""
+
     def take(self, step: Step) -> bool:
         """Go one step on; True where it is an event that directly follows the one before."""
         here, self.have = self.have, step.position
         if step.kind is Kind.RESET:
             self.resets.append(step.at)
+            self._resetting = True
             self._begin()
         elif here is None or step.fresh:
             self._begin()
@@ -86,12 +90,12 @@ class Trail:
 
     def _move(self, here: Position, step: Step) -> bool:
         follows = _follows(here, step.position)
-        if not follows:
+        if not follows and not (self._resetting and step.kind is Kind.STATE):
             self._jump(here, step)
         if step.kind is Kind.EVENT:
             self._check_number(step)
             self._count(step)
-            self._anew = False
+            self._anew = self._resetting = False
         return follows and step.kind is Kind.EVENT
 
     def _check_number(self, step: Step) -> None:

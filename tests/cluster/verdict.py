@@ -43,9 +43,11 @@ class Row:
             "refused for good": self.refused,
             "not the newest state": self.stale,
         }
-        return [
-            f"{self.name}: {len(found)} {kind}: {'; '.join(found[:MAX_SHOWN])}" for kind, found in kinds.items() if found
-        ]
+        return [f"{self.name}: {len(texts)} {kind}: {_few(texts)}" for kind, texts in kinds.items() if texts]
+
+
+def _few(texts: Sequence[str]) -> str:
+    return "; ".join(texts[:MAX_SHOWN])
 
 
 def row(watcher: Watcher, ledger: Ledger, truth: Truth) -> Row:
@@ -83,9 +85,7 @@ def _missed(trail: Trail, skip: Skip, watcher: Watcher, ledger: Ledger, truth: T
         return [text]
     words = watcher.view.words
     return [
-        f"{text}, {fact.type}"
-        for fact in truth.between(trail.channel, skip.before, skip.after)
-        if fact.type in words
+        f"{text}, {fact.type}" for fact in truth.between(trail.channel, skip.before, skip.after) if fact.type in words
     ]
 
 
@@ -96,7 +96,7 @@ def _stale(watcher: Watcher, ledger: Ledger) -> list[str]:
         for job_id in watcher.watched
         if ledger.jobs.get(job_id) in FINAL
         and watcher.statuses.get(job_id) not in FINAL
-        and not (ledger.losses and watcher.statuses.get(job_id) is None)
+        and job_id in ledger.ended_jobs()
     ]
 
 
@@ -133,7 +133,9 @@ def wrong_receipts(ledger: Ledger, truth: Truth) -> list[str]:
                 continue
             seen = places.get((entry.receipt.epoch, entry.receipt.seq))
             if seen is not None and number not in seen:
-                found.append(f"{channel} {number}: its receipt says {entry.receipt.seq}, where {sorted(map(str, seen))} is")
+                found.append(
+                    f"{channel} {number}: its receipt says {entry.receipt.seq}, where {sorted(map(str, seen))} is"
+                )
     return found
 
 
@@ -142,5 +144,5 @@ def problems(watchers: Sequence[Watcher], ledger: Ledger, truth: Truth) -> list[
     found = [text for watcher in watchers for text in row(watcher, ledger, truth).problems()]
     missing = unseen(ledger, truth)
     if missing:
-        found.append(f"{len(missing)} accepted events reached nobody: {'; '.join(missing[:MAX_SHOWN])}")
+        found.append(f"{len(missing)} accepted events reached nobody: {_few(missing)}")
     return found + wrong_receipts(ledger, truth)[:MAX_SHOWN]

@@ -52,9 +52,7 @@ class View:
     def of(self, job_id: str) -> View:
         """The view of one job."""
         channels = tuple(channel.format(job=job_id) for channel in self.channels)
-        return View(
-            self.name, self.path.format(job=job_id), channels, self.read, self.fetch, self.has_word, self.words
-        )
+        return View(self.name, self.path.format(job=job_id), channels, self.read, self.fetch, self.has_word, self.words)
 
 
 # Native ---
@@ -79,9 +77,7 @@ def _native(view: View, event: SseEvent) -> Block | None:
 def _native_event(channel: str, type_: str, data: Mapping[str, Any]) -> Block:
     block = Block(Kind.EVENT, channel, type=type_, number=_number(channel, type_, data))
     if type_ in LIFE:
-        return Block(
-            Kind.EVENT, channel, block.number, type_, data["job_id"], str(data.get("status") or "")
-        )
+        return Block(Kind.EVENT, channel, block.number, type_, data["job_id"], str(data.get("status") or ""))
     return block
 
 

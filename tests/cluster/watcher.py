@@ -56,12 +56,25 @@ class Watcher:
                 await asyncio.sleep(MAX_RETRY_S)
         job_id: str | None = None
         while True:
-            await self._ledger.until(lambda: self._ledger.job_after(job_id), "the next job", 3600)
-            job_id = self._ledger.job_after(job_id)
-            assert job_id is not None
+            job_id = await self._ledger.next_job(job_id)
             self._heard_at = None
-            await self._watch(self.view.of(job_id))
+            await self._watch_job(job_id)
             self.watched.add(job_id)
+
+    async def _watch_job(self, job_id: str) -> None:
+        """Until its end, or until it is clear that Redis lost its end: then there is none to come."""
+        ways = [
+            asyncio.create_task(self._watch(self.view.of(job_id))),
+            asyncio.create_task(self._ledger.end_lost(job_id)),
+        ]
+        try:
+            done, _ = await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
+            for way in done:
+                way.result()
+        finally:
+            for way in ways:
+                way.cancel()
+            await asyncio.gather(*ways, return_exceptions=True)
 
     async def _watch(self, view: View) -> None:
         """Follow one path until there is nothing more to come from it."""
@@ -128,6 +141,8 @@ class Watcher:
 
     def _take(self, view: View, event: SseEvent, fresh: bool) -> bool:
         """Note one block; False where it says nothing."""
+        if event.type.startswith("stream.") and not view.has_word:
+            return False  # a refusal: all dialects have the same words for it
         block = view.read(view, event)
         if block is None:
             return False

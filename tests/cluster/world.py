@@ -126,7 +126,7 @@ class World:
         return [
             f"{watcher.name} is at {trail.last_number} of {goals[channel]} on {channel}"
             for channel, trail in watcher.trails.items()
-            if channel in PLAIN and trail.last_number < goals.get(channel, 0)
+            if trail.last_number < goals.get(channel, 0)
         ]
 
     @contextlib.asynccontextmanager

@@ -1,4 +1,4 @@
-"""Faults of nodes and of the publisher's process: killed, stopped, frozen, out of file descriptors, with a wrong clock."""
+"""Faults of nodes and of the publisher: killed, stopped, frozen, out of file descriptors, with a wrong clock."""
 
 from __future__ import annotations
 

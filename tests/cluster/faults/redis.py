@@ -126,5 +126,3 @@ async def _is_told(world: World, url: str) -> None:
     body = b'{"channel":"topic:other","type":"tick","data":{"on":"topic:other","n":1}}'
     answer = await request(world.nodes[0].base, "/v1/events", method="POST", headers=headers, body=body)
     assert answer.status == 503, answer.body
-
-
