@@ -327,6 +327,7 @@ async def test_a_call_whose_answer_was_lost_counts_once(broker: Broker, redis_ur
     with Proxy(broker.port) as proxy:
         async with nodes(proxy.redis_url, prefix, "a") as (a,), nodes(redis_url, prefix, "b") as (b,):
             await a.counted()
+            assert await b.arrive(BOB, 1) == [True]  # Redis knows the script from now on
             proxy.blackhole("down")
             arriving = asyncio.create_task(a.arrive(ANN, 2))
 
