@@ -2,8 +2,9 @@
 # make test   lint and the whole test suite with a coverage summary
 # make lint   ruff and mypy          make bench  what a delivery costs, beside the bare socket write (needs a C compiler)
 # make chaos  break a cluster under load, fault after fault (SEED=… MINUTES=10 OUT=build/chaos.json)
+# make fuzz   look for inputs that break a parser, each for a while (SECONDS=60 ARGS="message resp")
 # make format mend the formatting    make clean  remove everything that was built
-.PHONY: run test tools lint format bench chaos clean
+.PHONY: run test tools lint format bench chaos fuzz clean
 BIN := .venv/bin
 TOOLS := curl:curl ps:procps bash:bash
 
@@ -40,6 +41,9 @@ bench: .venv/.dev
 chaos: .venv/.dev
 	$(BIN)/python -m tests.cluster.chaos $(if $(SEED),--seed $(SEED)) $(if $(MINUTES),--minutes $(MINUTES)) $(if $(OUT),--out $(OUT))
 
+fuzz: .venv/.fuzz
+	$(BIN)/python -m tests.fuzz $(or $(SECONDS),60) $(ARGS)
+
 clean:
 	rm -rf .venv build dist *.egg-info .coverage .coverage.* coverage.xml .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
@@ -51,6 +55,10 @@ clean:
 .venv/.dev: pyproject.toml | $(BIN)/pip
 	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[dev]'
 	@touch $@ .venv/.run
+
+.venv/.fuzz: .venv/.dev
+	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[fuzz]'
+	@touch $@
 
 # Debian ships Python without ensurepip, which venv needs: as root it is installed, else the remedy is told.
 $(BIN)/pip:

@@ -9,6 +9,7 @@ from gateway import cursor
 from gateway.connection import Connection
 from gateway.sse import MAX_CHUNK
 from publisher.channels import job_id_of
+from tests.support.chunks import dechunk
 from tests.support.sse_parser import SseEvent, SseParser
 from tests.unit.model_redis import TERMINAL, ModelRedis
 
@@ -41,7 +42,8 @@ class ModelSocket:
 
     def write(self, data: bytes) -> None:
         self._held += len(data)
-        for chunk in _chunks(data) if self.chunked else [data]:
+        for chunk in dechunk(data) if self.chunked else [data]:
+            assert chunk.endswith(b"\n\n") and (not self.chunked or len(chunk) <= MAX_CHUNK)
             self.inbox += self._parser.feed(chunk)
         if self._held > self.room and self._stream is not None:
             self._stream.pause()
@@ -64,18 +66,6 @@ class ModelSocket:
         stream, self._stream = self._stream, None
         if stream is not None:
             stream.on_lost()
-
-
-def _chunks(data: bytes) -> list[bytes]:
-    chunks = []
-    while data:
-        size, rest = data.split(b"\r\n", 1)
-        length = int(size, 16)
-        chunk, data = rest[:length], rest[length + 2 :]
-        assert chunk.endswith(b"\n\n"), "a chunk ends where an event ends"
-        assert length <= MAX_CHUNK
-        chunks.append(chunk)
-    return chunks
 
 
 class ModelClient:
@@ -155,7 +145,8 @@ class ModelClient:
     def _state(self, event: SseEvent) -> None:
         (name,) = [name for name in self.channels if job_id_of(name) == event.json()["job_id"]]
         mark = self._places(event)[name]
-        assert self.redis.events[mark].seq == event.json()["current"], "a state of another moment than its cursor"
+        newest = event.json()["current"] >= self.redis.events[mark].seq or self.redis.channels[name].damaged
+        assert newest, "a state that is older than its cursor"
         self.known[name] = mark
 
     def _event(self, event: SseEvent) -> None:

@@ -17,6 +17,8 @@ from publisher.envelope import START, Event, Position, encode
 PAGE_BYTES: Final = 400
 """A page of the history, so small that a few events need several."""
 TERMINAL: Final = "job.completed"
+FOREIGN: Final = "foreign"
+"""The type of events that are written in a version which the node cannot read."""
 LETTERS: Final = "abcdefghijklmnopqrstuvwxyz"
 
 
@@ -74,8 +76,9 @@ class ModelRedis:
             channel.status = "completed" if type == TERMINAL else "active"
         channel.past.append((channel.top, channel.log, channel.status))
         self.events[mark] = event
+        channel.damaged = channel.damaged or type == FOREIGN
         if name in self.subscribed:
-            self.pipe.append((name, encode(event)))
+            self.pipe.append((name, _message(event)))
 
     # What can be lost ---
 
@@ -127,11 +130,15 @@ class ModelRedis:
                     if size > PAGE_BYTES:
                         more = b"1"
                         break
-                    messages.append(encode(event))
+                    messages.append(_message(event))
                     size += len(messages[-1])
         rest = [part for pair in channel.state().items() for part in pair] if what == "state" else []
         epoch, seq, mark = channel.top
         return [epoch.encode(), b"%d" % seq, mark.encode(), messages, more, rest]
+
+
+def _message(event: Event) -> bytes:
+    return encode(event).replace(b"1", b"2", 1) if event.type == FOREIGN else encode(event)
 
 
 class ModelStore(Store):

@@ -12,7 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from tests.unit.model_client import QUIET, ModelClient, ModelSocket
 from tests.unit.model_node import ModelNode
-from tests.unit.model_redis import PAGE_BYTES, TERMINAL, ModelRedis
+from tests.unit.model_redis import FOREIGN, PAGE_BYTES, TERMINAL, ModelRedis
 
 TOPIC, OTHER, JOB = "topic:a", "topic:b", "job:j"
 CHANNELS = (TOPIC, OTHER, JOB)
@@ -45,10 +45,10 @@ class Streams(RuleBasedStateMachine):
 
     # Publishers and Redis ---
 
-    @rule(name=channels, quiet=st.booleans(), number=st.integers(1, 6))
-    def publish(self, name: str, quiet: bool, number: int) -> None:
+    @rule(name=channels, type=st.sampled_from(["tick", "tick", QUIET, FOREIGN]), number=st.integers(1, 12))
+    def publish(self, name: str, type: str, number: int) -> None:
         for _ in range(number):
-            self.redis.publish(name, QUIET if quiet else "tick")
+            self.redis.publish(name, type)
 
     @rule()
     def finish_the_job(self) -> None:
@@ -58,9 +58,11 @@ class Streams(RuleBasedStateMachine):
     def trim(self, name: str, keep: int) -> None:
         self.redis.trim(name, keep)
 
-    @rule(name=channels, number=st.integers(1, 4))
-    def fail_over_without_the_newest(self, name: str, number: int) -> None:
+    @rule(name=channels, number=st.integers(1, 4), refilled=small)
+    def fail_over_without_the_newest(self, name: str, number: int, refilled: int) -> None:
         self.redis.lose_tail(name, number)
+        for _ in range(refilled):
+            self.redis.publish(name, "tick")
 
     @rule(name=channels)
     def lose_everything(self, name: str) -> None:
@@ -68,7 +70,7 @@ class Streams(RuleBasedStateMachine):
 
     # What reaches the node ---
 
-    @rule(fates=st.lists(st.sampled_from(["heard", "heard", "heard", "lost", "twice", "late"]), max_size=8))
+    @rule(fates=st.lists(st.sampled_from(["heard", "heard", "heard", "lost", "twice", "late"]), max_size=20))
     def hear(self, fates: list[str]) -> None:
         now, rest = self.redis.pipe[: len(fates)], self.redis.pipe[len(fates) :]
         heard, late = [], []
@@ -89,6 +91,15 @@ class Streams(RuleBasedStateMachine):
     def answer(self, fails: bool) -> None:
         self.node.store.fail() if fails else self.node.store.step()
         self.node.turn()
+
+    @rule()
+    def answer_for_a_while(self) -> None:
+        for _ in range(6):
+            self.answer(fails=False)
+
+    @rule()
+    def hear_everything(self) -> None:
+        self.hear(["heard"] * len(self.redis.pipe))
 
     @rule(seconds=st.sampled_from([0.2, 1.0, 6.0, 25.0]))
     def pass_time(self, seconds: float) -> None:
@@ -205,4 +216,4 @@ class Streams(RuleBasedStateMachine):
 
 
 TestEveryClientGetsEverythingOrIsReset: Any = Streams.TestCase
-TestEveryClientGetsEverythingOrIsReset.settings = settings(max_examples=150, stateful_step_count=50)
+TestEveryClientGetsEverythingOrIsReset.settings = settings(max_examples=400, stateful_step_count=40)

@@ -1,0 +1,18 @@
+"""One target under the fuzzer, in a process of its own: ``python -m tests.fuzz.one NAME`` and libFuzzer's options."""
+
+from __future__ import annotations
+
+import sys
+
+import atheris
+
+
+def main() -> None:
+    with atheris.instrument_imports(include=["gateway", "publisher"]):
+        from tests.fuzz.targets import TARGETS
+    name = sys.argv.pop(1)
+    atheris.Setup(sys.argv, TARGETS[name])
+    atheris.Fuzz()
+
+
+main()
