@@ -29,6 +29,7 @@ from tests.cluster.world import World, running_world
 
 NODES, EACH = 3, 3
 SENTINEL_SHARE = 0.25
+LOG_CHARACTERS = 20_000
 SETTINGS: dict[str, Any] = {"DRAIN_S": 2, "MAX_STREAM_AGE_S": 45}
 
 
@@ -43,6 +44,8 @@ class Run:
         self.rows: list[Row] = []
         self.problems: list[str] = []
         self.accepted = 0
+        self.logs: list[str] = []
+        """What the nodes of the last phase wrote at its end."""
         self._hold = Hold(random.Random(seed), long=True)
 
     @property
@@ -57,14 +60,16 @@ class Run:
         async with running_world(
             prefix, nodes=NODES, each=EACH, sentinel=sentinel, moving_clock=True, orders={"rate": 6}, **SETTINGS
         ) as world:
-            async with sampled(world.nodes, self.samples, self.started, lambda: self._tell(world)):
-                await world.published(40)
-                for fault in self._order(faults):
-                    if time.monotonic() > until:
-                        break
-                    await self._one(world, fault)
-                await world.finish()
-            self._keep(world)
+            try:
+                async with sampled(world.nodes, self.samples, self.started, lambda: self._tell(world)):
+                    await world.published(40)
+                    for fault in self._order(faults):
+                        if time.monotonic() > until:
+                            break
+                        await self._one(world, fault)
+                    await world.finish()
+            finally:
+                self._keep(world)
 
     def _order(self, faults: Sequence[Fault]) -> Iterator[Fault]:
         once = list(faults)
@@ -92,6 +97,7 @@ class Run:
         self.rows += world.rows()
         self.problems += world.problems()
         self.accepted += world.ledger.accepted_count
+        self.logs = [node.log[-LOG_CHARACTERS:] for node in world.nodes]
 
     def report(self) -> dict[str, Any]:
         return {
@@ -101,6 +107,7 @@ class Run:
             "problems": self.problems,
             "faults": self.faults,
             "clients": [asdict(row) for row in self.rows],
+            "logs": self.logs,
             "memory": [sample._asdict() for sample in self.samples],
         }
 
