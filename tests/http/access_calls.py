@@ -1,0 +1,201 @@
+"""Every call and stream of a node, and who may have it: the access table as data.
+
+A cell is the status that the bearer of a column gets; ``a/b`` is a where anonymous reading is off and b where it is
+on; ``-`` cannot be tried. 200 stands for whatever the call answers when it is allowed.
+
+Columns: ``nobody`` has no credentials, ``bad`` ones that are not good; ``eve`` has a token and no rights, ``ann`` owns
+the jobs and the client; ``publish``, ``stats`` and ``admin`` hold that scope; ``jobs`` and ``all`` may read ``job:*``
+and ``*``; ``no-sub`` has a token without subject; ``ticket`` is one of ann's for the very channels of the call,
+``other`` one of hers for another channel; ``quiet`` is the administrator's cookie without an Origin, ``cross`` the
+same from another site's page.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Final, NamedTuple
+
+TABLE: Final = """
+row          nobody   bad  eve      ann      admin  publish  stats    jobs     all  no-sub   ticket  other  quiet  cross
+open         200      200  200      200      200    200      200      200      200  200      200     200    200    200
+metrics      401      401  401      401      401    401      401      401      401  401      401     401    401    401
+own-jobs     401      401  200      200      200    200      200      200      200  401      200     403    200    403
+ann-job      401/404  401  404      200      200    404      404      200      200  404      200     404    200    403
+free-job     401/200  401  200      200      200    200      200      200      200  200      200     404    200    403
+no-job       401/404  401  404      404      404    404      404      404      404  404      -       404    404    403
+client       401/200  401  403/200  200      200    403/200  403/200  403/200  200  403/200  200     403    200    403
+user         401      401  403      200      200    403      403      403      200  403      200     403    200    403
+topic        401/200  401  403/200  403/200  200    403/200  403/200  403/200  200  403/200  200     403    200    403
+broadcast    401/200  401  200      200      200    200      200      200      200  200      200     403    200    403
+publish      401      401  403      403      200    200      403      403      403  403      403     403    403    403
+stats        401      401  403      403      200    403      200      403      403  403      403     403    200    403
+admin        401      401  403      403      200    403      403      403      403  403      403     403    403    403
+cancel-ann   401      401  404      200      200    404      404      404      404  404      404     404    403    403
+cancel-free  401      401  404      404      200    404      404      404      404  404      404     404    403    403
+mint-ann     401      401  404      200      200    404      404      200      200  404      403     403    403    403
+mint-free    401      401  200      200      200    200      200      200      200  200      403     403    403    403
+mint-none    401      401  404      404      404    404      404      404      404  404      -       403    403    403
+mint-client  401      401  403/200  200      200    403/200  403/200  403/200  200  403/200  403     403    403    403
+mint-user    401      401  403      200      200    403      403      403      200  403      403     403    403    403
+mint-topic   401      401  403/200  403/200  200    403/200  403/200  403/200  200  403/200  403     403    403    403
+mint-all     401      401  200      200      200    200      200      200      200  200      403     403    403    403
+"""
+
+
+class Call(NamedTuple):
+    """One way to ask for something. ``{cell}`` in path and body is an id that no other try has; ``channels`` are those
+    that a ticket for this call is made for, and ``effect`` what an allowed call leaves behind in Redis."""
+
+    row: str
+    method: str
+    route: str
+    path: str
+    channels: tuple[str, ...] = ("topic:none",)
+    body: dict[str, Any] | None = None
+    effect: str = ""
+    allowed: int = 200
+
+
+def expected(row: str, column: str, *, anonymous_reading: bool) -> str:
+    """The cell of the table: a status, or ``-``."""
+    off, _, on = _CELLS[row, column].partition("/")
+    return on if on and anonymous_reading else off
+
+
+def rows() -> list[str]:
+    return list(dict.fromkeys(row for row, _ in _CELLS))
+
+
+def _cells() -> dict[tuple[str, str], str]:
+    head, *lines = [line.split() for line in TABLE.strip().splitlines()]
+    return {(line[0], column): cell for line in lines for column, cell in zip(head[1:], line[1:], strict=True)}
+
+
+_CELLS: Final = _cells()
+
+_OF_A_JOB: Final = {
+    "/v1/jobs/{job_id}": "/v1/jobs/{id}",
+    "/v1/jobs/{job_id}/events": "/v1/jobs/{id}/events",
+    "/api/v1/sse/jobs/character/{job_id}": "/api/v1/sse/jobs/character/{id}",
+    "/api/v1/sse/jobs/media/{job_id}": "/api/v1/sse/jobs/media/{id}",
+    "/api/generation": "/api/generation?sessionId={id}",
+    "/api/v1/status/tasks/{task_id}/stream": "/api/v1/status/tasks/{id}/stream",
+    "/jobs/{job_id}/stream": "/jobs/{id}/stream",
+    "/v1/events": "/v1/events?channel=job:{id}",
+}
+
+
+def _of_a_job(row: str, owner: str) -> list[Call]:
+    made = []
+    for route, path in _OF_A_JOB.items():
+        job_id = f"{owner}-{'media' if 'media' in route else 'character'}"
+        made.append(Call(row, "GET", route, path.replace("{id}", job_id), (f"job:{job_id}",)))
+    return made
+
+
+def _channels(row: str, *names: str) -> Call:
+    return Call(row, "GET", "/v1/events", "/v1/events?" + "&".join(f"channel={name}" for name in names), names)
+
+
+def _mint(row: str, *names: str) -> Call:
+    return Call(row, "POST", "/v1/tickets", "/v1/tickets", names, {"channels": list(names)})
+
+
+def _cancel(owner: str) -> Call:
+    job_id = f"{owner}-{{cell}}"
+    path = f"/v1/jobs/{job_id}/cancel"
+    return Call(f"cancel-{owner}", "POST", "/v1/jobs/{job_id}/cancel", path, effect=f"status {job_id} cancelled")
+
+
+_CLIENT: Final = ("client:ann", "broadcast")
+
+_PAGE: Final = re.compile(r"/(client|admin|demo)?|/static/.+")
+
+
+def page(route: str) -> Call | None:
+    """The call for a page or one of its files, which are for everybody; None for any other route."""
+    return Call("open", "GET", route, re.sub(r"\{\w+\}", "sse-client.js", route)) if _PAGE.fullmatch(route) else None
+
+
+CALLS: Final = [
+    *[Call("open", "GET", path, path) for path in ("/livez", "/readyz", "/openapi.json")],
+    Call("metrics", "GET", "/metrics", "/metrics"),
+    *[
+        Call("own-jobs", "GET", path, path, ("user:ann",))
+        for path in ("/v1/jobs", "/v1/jobs/events", "/api/v1/sse/jobs/my")
+    ],
+    *_of_a_job("ann-job", "ann"),
+    *_of_a_job("free-job", "free"),
+    *_of_a_job("no-job", "missing"),
+    Call("client", "GET", "/v1/clients/{client_id}/events", "/v1/clients/ann/events", _CLIENT),
+    Call("client", "GET", "/api/sse/subscribe/{client_id}", "/api/sse/subscribe/ann", _CLIENT),
+    _channels("client", "client:ann"),
+    _channels("client", *_CLIENT, "job:free-media"),
+    _channels("user", "user:ann"),
+    _channels("user", "broadcast", "user:ann"),
+    _channels("topic", "topic:news"),
+    _channels("broadcast", "broadcast"),
+    Call(
+        "publish",
+        "POST",
+        "/v1/events",
+        "/v1/events",
+        body={"channel": "topic:{cell}", "type": "t", "data": 1},
+        effect="event topic:{cell}",
+    ),
+    Call(
+        "publish",
+        "POST",
+        "/api/sse/notify",
+        "/api/sse/notify",
+        body={"clientId": "{cell}", "event": "t", "payload": 1},
+        effect="event client:{cell}",
+    ),
+    Call(
+        "publish",
+        "POST",
+        "/v1/jobs",
+        "/v1/jobs",
+        body={"job_id": "made-{cell}", "kind": "k"},
+        effect="status made-{cell} pending",
+        allowed=201,
+    ),
+    Call(
+        "publish",
+        "PATCH",
+        "/v1/jobs/{job_id}",
+        "/v1/jobs/ann-{cell}",
+        body={"progress": 1},
+        effect="status ann-{cell} active",
+    ),
+    Call(
+        "cancel-ann",
+        "POST",
+        "/v1/jobs/{job_id}/cancel",
+        "/v1/jobs/ann-{cell}/cancel",
+        effect="status ann-{cell} cancelled",
+    ),
+    Call(
+        "cancel-free",
+        "POST",
+        "/v1/jobs/{job_id}/cancel",
+        "/v1/jobs/free-{cell}/cancel",
+        effect="status free-{cell} cancelled",
+    ),
+    _mint("mint-ann", "job:ann-media"),
+    _mint("mint-ann", "broadcast", "job:free-media", "job:ann-media"),
+    _mint("mint-free", "job:free-media"),
+    _mint("mint-none", "job:missing"),
+    _mint("mint-client", "client:ann"),
+    _mint("mint-user", "user:ann"),
+    _mint("mint-topic", "topic:news"),
+    _mint("mint-all", "broadcast"),
+    *[Call("stats", "GET", path, path) for path in ("/v1/stats", "/v1/clients", "/api/sse/metrics")],
+    Call(
+        "admin",
+        "DELETE",
+        "/v1/clients/{client_id}",
+        "/v1/clients/{cell}?revoke=true",
+        effect="revoked {cell}",
+    ),
+]
