@@ -191,7 +191,7 @@ class GatewayProtocol(HttpToolsProtocol):
 
     def begin(self) -> None:
         """To be called before a stream's response is started: HTTP/1.0 knows no chunks, which uvicorn overlooks."""
-        if self.scope["http_version"] == "1.0":
+        if self.scope["http_version"] != "1.1":
             self.cycle.chunked_encoding = False
 
     @property

@@ -1,0 +1,54 @@
+"""What can be measured of a node from outside: its metrics, its memory, what it has in Redis."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import redis.asyncio
+from prometheus_client.parser import text_string_to_metric_families
+
+from tests.support.http1 import request
+from tests.support.node import Node
+from tests.support.waiting import until
+
+
+class Meter:
+    """Reads one node."""
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+
+    async def figure(self, name: str, **labels: str) -> float:
+        """The sum of a metric (named without ``sse_gateway_``) over all samples with these labels; 0 for none."""
+        exchange = await request(self._node.base, "/metrics")
+        assert exchange.status == 200
+        return sum(
+            sample.value
+            for family in text_string_to_metric_families(exchange.body.decode())
+            for sample in family.samples
+            if sample.name == f"sse_gateway_{name}" and labels.items() <= sample.labels.items()
+        )
+
+    async def wait_for(self, name: str, value: float, timeout_s: float = 10, **labels: str) -> None:
+        """Return when a metric has this value."""
+
+        async def has_value() -> bool:
+            return await self.figure(name, **labels) == value
+
+        await until(has_value, f"{name} to be {value:g}, which is {await self.figure(name, **labels):g}", timeout_s)
+
+    def memory(self) -> int:
+        """Bytes that the process has in memory (RSS). Linux only."""
+        lines = Path(f"/proc/{self._node.pid}/status").read_text().splitlines()
+        return int(next(line for line in lines if line.startswith("VmRSS")).split()[1]) * 1024
+
+
+async def counted_fields(redis_url: str, prefix: str) -> set[str]:
+    """The fields of all nodes' counts in Redis that are about streams and not about the node itself."""
+    client: Any = redis.asyncio.Redis.from_url(redis_url)
+    async with client:
+        found: set[bytes] = set()
+        async for key in client.scan_iter(f"{prefix}:{{gateway}}:node:*"):
+            found |= set(await client.hkeys(key))
+    return {field.decode() for field in found} - {"generation", "started_at", "version", "draining"}
