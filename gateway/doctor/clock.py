@@ -1,0 +1,45 @@
+"""This machine's clock against that of Redis."""
+
+from __future__ import annotations
+
+import time
+from typing import Any, Final, NamedTuple, cast
+
+from redis import Redis
+
+from gateway.doctor.finding import Finding, ok, problem, warning
+
+CHECK: Final = "clock"
+NOTICEABLE_MS: Final = 1000.0
+REMEDY: Final = "Keep both machines' clocks with NTP (chronyc tracking, timedatectl)."
+
+
+class Skew(NamedTuple):
+    """This clock minus the one of Redis, right within ``error_ms``."""
+
+    ms: float
+    error_ms: float
+
+
+def measure(client: Redis) -> Skew:
+    """One TIME, taken to have been answered in the middle of its round trip."""
+    before = time.time()
+    seconds, micros = cast(Any, client.time())
+    after = time.time()
+    there = int(seconds) + int(micros) / 1e6
+    return Skew(((before + after) / 2 - there) * 1000, max(0.0, after - before) / 2 * 1000)
+
+
+def judge(skew: Skew, leeway_s: float) -> Finding:
+    surely = max(0.0, abs(skew.ms) - skew.error_ms)
+    if surely <= NOTICEABLE_MS:
+        return ok(CHECK, f"{abs(skew.ms):.0f} ms from the one of Redis")
+    side = "ahead of" if skew.ms > 0 else "behind"
+    text = f"{abs(skew.ms):.0f} ms {side} the one of Redis"
+    if surely > leeway_s * 1000:
+        return problem(
+            CHECK,
+            f"{text}, more than GATEWAY_JWT_LEEWAY_S: tokens and revocations count too long or not at all",
+            REMEDY,
+        )
+    return warning(CHECK, f"{text}: measured delivery times are wrong by as much", REMEDY)

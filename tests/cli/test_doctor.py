@@ -1,0 +1,394 @@
+"""``sse-gateway doctor`` against real brokers, one of them for each fault that it is to find."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+import redis
+
+from gateway.doctor import rights
+from tests.support.broker import Broker
+from tests.support.commands import environment, run
+from tests.support.doctor import HEALTHY, diagnose, parse
+from tests.support.key_server import KeyServer
+from tests.support.node import ROOT, Node
+from tests.support.ports import HOST, free_port
+from tests.support.redis_cluster import cluster_url, redis_cluster
+from tests.support.tls_front import TlsFront
+from tests.support.tokens import SECRET, key_pair
+from tests.support.waiting import wait_until
+
+GOOD = ("maxmemory 200mb", "maxmemory-policy noeviction", "appendfsync everysec")
+
+
+def test_a_healthy_deployment_has_nothing_to_change_and_keeps_no_trace() -> None:
+    with Broker(append_only=True, config=GOOD) as broker:
+        seen = diagnose("--redis-url", broker.url)
+        with redis.Redis(port=broker.port, protocol=2) as client:
+            left = client.dbsize()
+    assert seen.worse_than_ok() == {}, seen.output
+    assert (seen.exit_code, left) == (0, 0)
+    assert {row["check"] for row in seen.findings} >= {"version", "latency", "clock", "rights", "pub/sub", "token key"}
+
+
+def test_every_check_is_a_line_and_every_problem_says_what_to_change_below_it() -> None:
+    with Broker(config=["maxmemory 200mb", "maxmemory-policy allkeys-lru"]) as broker:
+        done = run("doctor", "--redis-url", broker.url, **HEALTHY)
+    lines = done.stdout.splitlines()
+    assert all(re.match(r"[✓!✗?] [a-zA-Z/ ]+: |    \S", line) for line in lines), done.stdout
+    (at,) = [number for number, line in enumerate(lines) if line.startswith("✗ memory: maxmemory-policy allkeys-lru")]
+    assert "CONFIG SET maxmemory-policy noeviction" in lines[at + 1]
+    assert (done.returncode, done.stderr) == (1, "")
+
+
+def test_warnings_alone_are_no_failure() -> None:
+    with Broker() as broker:
+        seen = diagnose("--redis-url", broker.url)
+    assert seen.worse_than_ok() == {"memory": "warning", "persistence": "warning"}
+    assert "a restart loses all histories and jobs" in seen.says("persistence")
+    assert "appendonly yes" in seen.says("persistence")
+    assert seen.exit_code == 0
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252"])
+def test_a_terminal_without_the_marks_gets_others(encoding: str) -> None:
+    env = {**environment(HEALTHY), "PYTHONIOENCODING": encoding, "PYTHONUTF8": "0"}
+    url = f"redis://{HOST}:{free_port()}/0"
+    command = [sys.executable, "-m", "gateway", "doctor", "--redis-url", url]
+    done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, timeout=30)
+    assert (done.returncode, done.stderr) == (1, b"")
+    assert b"ok settings: fit together" in done.stdout
+    assert b"X redis: " in done.stdout
+
+
+# Getting there ---
+
+
+def test_a_server_that_is_not_there_is_told() -> None:
+    port = free_port()
+    seen = diagnose("--redis-url", f"redis://user:hush@{HOST}:{port}/0")
+    assert seen.worse_than_ok() == {"redis": "problem"}
+    assert f"{HOST}:{port}: nothing listens there" in seen.says("redis")
+    assert seen.exit_code == 1
+    assert "hush" not in seen.output
+
+
+def test_a_server_that_hangs_does_not_hang_the_doctor() -> None:
+    with Broker() as broker:
+        broker.freeze()
+        seen = diagnose("--redis-url", broker.url)
+    assert "no answer in time" in seen.says("redis")
+
+
+@pytest.mark.parametrize(
+    ("user", "sentence"),
+    [("", "it wants a password, and the address has none"), (":nothush@", "it refuses user name or password")],
+)
+def test_a_wrong_password_is_told_without_repeating_it(user: str, sentence: str) -> None:
+    with Broker(config=["requirepass hush-hush"]) as broker:
+        seen = diagnose("--redis-url", f"redis://{user}{HOST}:{broker.port}/0")
+    assert sentence in seen.says("redis")
+    assert "hush" not in seen.output
+
+
+@pytest.mark.parametrize(
+    ("url", "sentence"),
+    [
+        ("redis://no-such-host.invalid:6379/0", "the host name is not known here"),
+        ("unix:///no/such/redis.sock", "there is no such socket"),
+        (f"redis+sentinel://{HOST}:1/main/0", f"{HOST}:1 does not answer"),
+        (f"redis+cluster://{HOST}:1", "nothing listens there"),
+        (f"redis://{HOST}:1/0?ssl_nonsense=1", "has an option or a value that redis-py does not know"),
+    ],
+)
+def test_an_address_that_leads_nowhere_is_told(url: str, sentence: str) -> None:
+    seen = diagnose("--redis-url", url)
+    assert seen.exit_code == 1
+    assert sentence in seen.output
+
+
+def test_an_address_that_is_none_is_refused_before_anything_is_looked_at() -> None:
+    done = run("doctor", "--redis-url", "http://user:hush@x", **HEALTHY)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "must be redis://host:port/db" in done.stderr
+    assert "hush" not in done.stderr
+
+
+def test_a_database_that_is_not_there_is_told() -> None:
+    with Broker() as broker:
+        seen = diagnose("--redis-url", f"redis://{HOST}:{broker.port}/999")
+    assert "it has no such database" in seen.says("redis")
+
+
+def test_tls_that_is_not_trusted_not_spoken_or_forgotten_is_told_and_the_remedies_work() -> None:
+    with Broker() as broker, TlsFront(broker.port) as front:
+        url = f"rediss://{HOST}:{front.port}/0"
+        assert "its certificate is refused: self-signed certificate" in diagnose("--redis-url", url).says("redis")
+        forgotten = diagnose("--redis-url", url.replace("rediss", "redis"))
+        assert "If it speaks TLS, write rediss://" in forgotten.says("redis")
+        trusted = diagnose("--redis-url", f"{url}?ssl_ca_certs={front.authority}")
+        assert trusted.level("redis") == trusted.level("pub/sub") == "ok"
+
+
+# What the server is set to ---
+
+
+@pytest.mark.parametrize(
+    ("line", "check", "level", "sentence", "remedy"),
+    [
+        ("maxmemory 200mb\nmaxmemory-policy volatile-ttl", "memory", "problem", "that has a time limit", "noeviction"),
+        ("maxmemory 0", "memory", "warning", "there is no limit", "Set maxmemory"),
+        ("client-output-buffer-limit pubsub 256kb 64kb 60", "pub/sub buffer", "problem", "256 KiB", "32mb 8mb 60"),
+        ("client-output-buffer-limit pubsub 16mb 4mb 60", "pub/sub buffer", "warning", "16 MiB", "32mb 8mb 60"),
+        ("client-output-buffer-limit pubsub 0 0 0", "pub/sub buffer", "warning", "no limit", "32mb 8mb 60"),
+        ("save 900 1", "persistence", "warning", "snapshots only (every 900 s", "appendonly yes"),
+        ("appendonly yes\nappendfsync no", "persistence", "warning", "half a minute", "appendfsync everysec"),
+        ("timeout 20", "idle connections", "warning", "timeout 20 closes connections", "timeout 0"),
+        ("tcp-keepalive 0", "idle connections", "warning", "never notices nodes", "tcp-keepalive 300"),
+        ("min-replicas-to-write 1", "replication", "problem", "every write is refused", "min-replicas-to-write 0"),
+        ("maxclients 1", "connections", "problem", "1 of 1 (maxclients)", "Raise maxclients"),
+    ],
+)
+def test_a_bad_line_in_the_servers_configuration_is_found(
+    line: str, check: str, level: str, sentence: str, remedy: str
+) -> None:
+    with Broker(config=line.split("\n")) as broker:
+        seen = diagnose("--redis-url", broker.url)
+    assert seen.level(check) == level, seen.output
+    assert sentence in seen.says(check)
+    assert remedy in seen.says(check)
+
+
+def test_a_server_that_is_full_is_found_by_what_it_refuses() -> None:
+    with Broker(config=["maxmemory 1kb", "maxmemory-policy noeviction"]) as broker:
+        seen = diagnose("--redis-url", broker.url)
+    assert seen.level("memory") == "problem"
+    assert "OOM" in seen.says("rights")
+
+
+def test_a_managed_server_without_config_is_no_failure() -> None:
+    with Broker(append_only=True, config=[*GOOD, 'rename-command CONFIG ""']) as broker:
+        seen = diagnose("--redis-url", broker.url)
+    assert seen.worse_than_ok() == {"pub/sub buffer": "unknown", "idle connections": "unknown"}
+    assert "cannot be looked at; it should be client-output-buffer-limit pubsub 32mb 8mb 60" in seen.says(
+        "pub/sub buffer"
+    )
+    assert seen.exit_code == 0
+
+
+def test_a_server_that_shows_nothing_of_itself_is_no_failure() -> None:
+    hidden = ['rename-command CONFIG ""', 'rename-command INFO ""']
+    with Broker(config=hidden) as broker:
+        seen = diagnose("--redis-url", broker.url)
+    assert set(seen.worse_than_ok().values()) == {"unknown"}
+    assert seen.exit_code == 0
+
+
+def test_a_replica_in_the_place_of_the_master_is_found() -> None:
+    with Broker() as master, Broker(config=[f"replicaof {HOST} {master.port}"]) as replica:
+        seen = diagnose("--redis-url", replica.url)
+    assert f"this is a replica of {HOST}:{master.port}, which takes no writes" in seen.says("replication")
+    assert "redis+sentinel://" in seen.says("replication")
+    assert seen.exit_code == 1
+
+
+def test_a_cluster_and_a_single_server_are_told_apart() -> None:
+    with Broker(cluster=True) as member, Broker() as single:
+        seen = diagnose("--redis-url", member.url)
+        assert "redis+cluster://HOST:PORT" in seen.says("version")
+        seen = diagnose("--redis-url", f"redis+cluster://{HOST}:{single.port}")
+        assert "it is a single server, and the address names a Cluster" in seen.says("redis")
+
+
+# Rights ---
+
+
+@pytest.mark.parametrize(
+    ("grants", "sentence", "remedy"),
+    [
+        ("+@all -xadd ~sse:* &sse:*", "may not use XADD", "ACL SETUSER app +xadd"),
+        ("+@all -publish -subscribe ~sse:* &sse:*", "may not use PUBLISH, SUBSCRIBE", "+publish +subscribe"),
+        ("+@all -@scripting ~sse:* &sse:*", "may not use EVAL", "ACL SETUSER app +eval"),
+        ("+@all ~other:* &sse:*", "may not use", "ACL SETUSER app ~sse:*"),
+        ("+@all ~sse:*", "may not use PUBLISH, SUBSCRIBE", "ACL SETUSER app &sse:*"),
+        ("+@all -script|load ~sse:* &sse:*", "may not use SCRIPT LOAD", "+script|load"),
+    ],
+)
+def test_a_missing_right_is_named_with_the_line_that_grants_it(grants: str, sentence: str, remedy: str) -> None:
+    with Broker(config=[f"user app on >hush resetchannels {grants}"]) as broker:
+        seen = diagnose("--redis-url", f"redis://app:hush@{HOST}:{broker.port}/0")
+    assert seen.level("rights") == "problem"
+    assert sentence in seen.says("rights")
+    assert remedy in seen.says("rights")
+    assert "hush" not in seen.output
+
+
+def test_the_shortest_rule_for_a_user_is_enough_for_a_node_and_a_publisher() -> None:
+    user = f"user app on >hush resetchannels {rights.rule('sse')}"
+    with Broker(append_only=True, config=[*GOOD, user]) as broker:
+        url = f"redis://app:hush@{HOST}:{broker.port}/0"
+        assert diagnose("--redis-url", url).worse_than_ok() == {}
+        with Node(url):
+            published = run("publish", "broadcast", "hello", "1", REDIS_URL=url)
+    assert published.returncode == 0, published.stderr
+
+
+def test_the_shortest_rule_for_a_cluster_is_enough_on_every_primary() -> None:
+    with redis_cluster() as nodes:
+        for number, node in enumerate(nodes):
+            with redis.Redis(port=node.port, protocol=2) as client:
+                rule = rights.rule("sse", cluster=True).split()
+                without = [] if number == 0 else ["-spublish"]
+                client.execute_command("ACL SETUSER", "app", "on", ">hush", "resetchannels", *rule, *without)
+        seen = diagnose("--redis-url", cluster_url(nodes).replace("://", "://app:hush@"))
+        assert "may not use SPUBLISH" in seen.says("rights")
+        assert f"[{HOST}:{nodes[1].port}]" in seen.says("rights")
+        assert f"everything that nodes and publishers need on sse:* [{HOST}:{nodes[0].port}]" in seen.says("rights")
+
+
+# Sentinel and Cluster ---
+
+
+def test_a_cluster_is_looked_at_as_a_whole_and_every_primary_by_itself() -> None:
+    with redis_cluster() as nodes:
+        with redis.Redis(port=nodes[1].port, protocol=2) as client:
+            client.config_set("tcp-keepalive", 0)
+        seen = diagnose("--redis-url", cluster_url(nodes))
+        assert "2 primaries have 0 replicas" in seen.says("cluster")
+        assert "tcp-keepalive 0: the server never notices nodes that have vanished" in seen.says("idle connections")
+        assert f"[{HOST}:{nodes[1].port}]" in seen.says("idle connections")
+        assert seen.exit_code == 0
+        with redis.Redis(port=nodes[0].port, protocol=2) as client:
+            client.execute_command("CLUSTER DELSLOTSRANGE", 0, 99)
+            seen = diagnose("--redis-url", cluster_url(nodes))
+    assert "16284 of 16384 slots are served" in seen.says("cluster")
+    assert seen.exit_code == 1
+
+
+def sentinel(master: Broker, quorum: int = 1) -> Broker:
+    return Broker(sentinel=True, config=[f"sentinel monitor main {HOST} {master.port} {quorum}"])
+
+
+def test_a_lonely_sentinel_is_warned_of_and_its_master_is_found() -> None:
+    with Broker() as master, sentinel(master) as scout:
+        seen = diagnose("--redis-url", f"redis+sentinel://{HOST}:{scout.port},{HOST}:1/main/0")
+        assert "1 Sentinel for main: when one machine fails" in seen.says("sentinel")
+        assert f"{HOST}:1 does not answer" in seen.says("sentinel")
+        assert "a master without a replica" in seen.says("replication")
+        assert seen.exit_code == 0
+        seen = diagnose("--redis-url", f"redis+sentinel://{HOST}:{scout.port}/other/0")
+        assert "does not know the service other" in seen.says("sentinel")
+        assert seen.exit_code == 1
+        assert "this is a Sentinel" in diagnose("--redis-url", scout.url).says("version")
+
+
+def test_a_quorum_that_cannot_be_reached_is_found() -> None:
+    with Broker() as master, sentinel(master, quorum=2) as scout:
+        seen = diagnose("--redis-url", f"redis+sentinel://{HOST}:{scout.port}/main/0")
+    assert "no failover of main is possible now" in seen.says("sentinel")
+    assert seen.level("sentinel") == "problem"
+
+
+def others(scout: Any) -> int:
+    return int(scout.sentinel_master("main")["num-other-sentinels"])
+
+
+def test_three_sentinels_that_agree_are_fine() -> None:
+    with Broker() as master, sentinel(master, 2) as a, sentinel(master, 2) as b, sentinel(master, 2) as c:
+        scouts = [redis.Redis(port=each.port, protocol=2) for each in (a, b, c)]
+        # They hear of each other through the master, every two seconds.
+        wait_until(lambda: all(others(scout) == 2 for scout in scouts), "the Sentinels to meet", 20)
+        for scout in scouts:
+            scout.close()
+        hosts = ",".join(f"{HOST}:{each.port}" for each in (a, b, c))
+        seen = diagnose("--redis-url", f"redis+sentinel://{hosts}/main/0")
+    assert f"3 Sentinels agree on the master {HOST}:{master.port}" in seen.says("sentinel")
+
+
+# This machine and its settings ---
+
+
+def test_too_few_file_descriptors_are_found(redis_url: str) -> None:
+    command = ["sh", "-c", 'ulimit -n 256; exec "$0" -m gateway doctor --json --redis-url "$1"', sys.executable]
+    done = subprocess.run(
+        [*command, redis_url],
+        cwd=ROOT,
+        env=environment({**HEALTHY, "MAX_CONNECTIONS": 5000}),
+        capture_output=True,
+        text=True,
+        timeout=30,
+    )
+    seen = parse(done)
+    assert "256 are too few for 5000 streams" in seen.says("file descriptors")
+    assert "ulimit -n 6100" in seen.says("file descriptors")
+    assert seen.exit_code == 1
+
+
+def test_the_clock_of_a_server_on_this_machine_is_ours(redis_url: str) -> None:
+    assert diagnose("--redis-url", redis_url).level("clock") == "ok"
+
+
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        ({"JWT_KEY": "hush-hush"}, "shorter than 32 bytes"),
+        ({"JWT_KEY": "hush" * 20}, "it repeats itself"),
+        ({"JWT_KEY": SECRET, "JWT_ALGORITHMS": "HS512"}, "shorter than the 64 bytes that HS512 asks for"),
+        ({"JWT_KEY": None}, "none is configured"),
+    ],
+)
+def test_a_weak_key_is_found_and_not_repeated(redis_url: str, settings: dict[str, object], sentence: str) -> None:
+    seen = diagnose("--redis-url", redis_url, **settings)
+    assert sentence in seen.says("token key")
+    assert seen.level("token key") in ("problem", "warning")
+    assert "hush" not in seen.output
+
+
+def test_a_public_key_is_strong_enough(redis_url: str) -> None:
+    seen = diagnose("--redis-url", redis_url, JWT_KEY=key_pair().public, JWT_ALGORITHMS="RS256")
+    assert seen.level("token key") == "ok"
+
+
+def test_a_key_set_is_fetched_and_has_to_fit(redis_url: str) -> None:
+    with KeyServer(one=key_pair("ES256")) as server:
+        settings: dict[str, Any] = {"JWT_KEY": None, "JWKS_URL": server.url}
+        fits = diagnose("--redis-url", redis_url, JWT_ALGORITHMS="ES256", **settings)
+        other = diagnose("--redis-url", redis_url, JWT_ALGORITHMS="RS256", **settings)
+        server.status = 503
+        down = diagnose("--redis-url", redis_url, JWT_ALGORITHMS="ES256", **settings)
+    assert "1 of 1 keys verify ES256" in fits.says("key set")
+    assert "they fit ES256" in other.says("key set")
+    assert "the endpoint answered 503" in down.says("key set")
+    assert (fits.level("key set"), other.exit_code, down.exit_code) == ("ok", 1, 1)
+
+
+def test_all_problems_of_the_settings_are_told_and_the_rest_is_looked_at(redis_url: str) -> None:
+    seen = diagnose(
+        *("--redis-url", redis_url),
+        HEARTBEATS="15",
+        ANONYMOUS="hush",
+        QUEUE_BYTES=20_000,
+        JWKS_URL="http://127.0.0.1/",
+    )
+    told = seen.says("settings")
+    assert "GATEWAY_HEARTBEATS is not a setting; did you mean GATEWAY_HEARTBEAT_S?" in told
+    assert "GATEWAY_ANONYMOUS must be deny or read." in told
+    assert "GATEWAY_QUEUE_BYTES is less than GATEWAY_MAX_EVENT_BYTES" in told
+    assert "GATEWAY_JWT_KEY and GATEWAY_JWKS_URL are set together" in told
+    assert seen.level("pub/sub") == "ok"
+    assert seen.exit_code == 1
+    assert "hush" not in seen.output
+
+
+def test_legal_but_unwise_settings_are_warned_of(redis_url: str) -> None:
+    seen = diagnose(
+        *("--redis-url", redis_url), HEARTBEAT_S=90, QUERY_TOKENS="true", JWT_REQUIRE_EXP="false", TRUSTED_PROXIES="*"
+    )
+    told = seen.says("settings")
+    names = ("HEARTBEAT_S=90", "QUERY_TOKENS=true", "JWT_REQUIRE_EXP=false", "TRUSTED_PROXIES=*")
+    assert all(f"GATEWAY_{name}" in told for name in names)
+    assert {row["level"] for row in seen.findings if row["check"] == "settings"} == {"warning"}
