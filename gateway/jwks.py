@@ -6,18 +6,16 @@ Unknown key ids are what an attacker can make up, so they cause at most one fetc
 from __future__ import annotations
 
 import asyncio
-import http.client
 import json
 import logging
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
 import jwt
 
 from gateway.auth_errors import INVALID, AuthError, AuthUnavailable
+from gateway.download import DownloadError, download
 from gateway.token_keys import fitting_algorithms
 
 TIMEOUT_S: Final = 5.0
@@ -107,15 +105,16 @@ class KeySet:
             self._fetched_at = self._clock()
         except (KeySetError, TimeoutError) as error:
             kept = f"the {len(self._keys)} keys of before stay in use" if self._keys else "no token can be verified"
-            _log.warning("The key set of GATEWAY_JWKS_URL could not be fetched, %s: %s", kept, _reason(error))
+            reason = str(error) or "no answer"
+            _log.warning("The key set of GATEWAY_JWKS_URL could not be fetched, %s: %s", kept, reason)
 
 
 def fetch(url: str) -> list[Key]:
-    """Blocking. Raises :class:`KeySetError` whatever goes wrong, within about two times :data:`TIMEOUT_S`."""
+    """Blocking. Raises :class:`KeySetError` whatever goes wrong, within about :data:`TIMEOUT_S`."""
     try:
-        return parse_key_set(_download(url))
-    except (OSError, ValueError, http.client.HTTPException) as error:
-        raise KeySetError(_reason(error)) from None
+        return parse_key_set(download(url, timeout_s=TIMEOUT_S, max_bytes=MAX_BYTES))
+    except DownloadError as error:
+        raise KeySetError(str(error)) from None
 
 
 def parse_key_set(body: bytes) -> list[Key]:
@@ -145,34 +144,3 @@ def _parse_key(entry: object) -> Key | None:
     if named is not None:
         fitting = tuple(name for name in fitting if name == named)
     return Key(kid if isinstance(kid, str) else None, public, fitting) if fitting else None
-
-
-class _NoRedirects(urllib.request.HTTPRedirectHandler):
-    def redirect_request(self, *_: object, **__: object) -> None:
-        """Keys come from the configured address only."""
-        return
-
-
-def _download(url: str) -> bytes:
-    """Bounded in size, and in time also against an endpoint that sends byte by byte."""
-    deadline = time.monotonic() + TIMEOUT_S
-    request = urllib.request.Request(url, headers={"Accept": "application/json", "User-Agent": "sse-gateway"})
-    opener = urllib.request.build_opener(_NoRedirects)
-    with opener.open(request, timeout=TIMEOUT_S) as response:
-        body = bytearray()
-        while chunk := response.read1(65_536):
-            body += chunk
-            if len(body) > MAX_BYTES:
-                raise KeySetError(f"it is larger than {MAX_BYTES} bytes")
-            if time.monotonic() > deadline:
-                raise KeySetError(f"it was not complete within {TIMEOUT_S:g} s")
-        return bytes(body)
-
-
-def _reason(error: Exception) -> str:
-    if isinstance(error, urllib.error.HTTPError):
-        error.close()
-        return f"the endpoint answered {error.code}"
-    if isinstance(error, urllib.error.URLError):
-        return str(error.reason)
-    return str(error) or type(error).__name__

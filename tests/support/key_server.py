@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import threading
+import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any, Self
@@ -23,6 +25,8 @@ class KeyServer:
         self.open = threading.Event()
         """While this is cleared, requests wait."""
         self.open.set()
+        self.dribbling = False
+        """While this is set, the head of an answer comes byte by byte and does not end."""
         self.serve(**keys)
         self._server = ThreadingHTTPServer((HOST, 0), self._handler())
         self._server.daemon_threads = True
@@ -47,6 +51,7 @@ class KeyServer:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.open.set()
+        self.dribbling = False
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
@@ -58,12 +63,23 @@ class KeyServer:
             def do_GET(self) -> None:
                 server.fetches += 1
                 server.open.wait(10)
+                if server.dribbling:
+                    self._dribble()
+                    return
                 self.send_response(server.status)
                 for name, value in server.headers.items():
                     self.send_header(name, value)
                 self.send_header("Content-Length", str(len(server.body)))
                 self.end_headers()
                 self.wfile.write(server.body)
+
+            def _dribble(self) -> None:
+                self.close_connection = True
+                with contextlib.suppress(OSError):
+                    self.wfile.write(b"HTTP/1.1 200 OK\r\nX-Slow: ")
+                    while server.dribbling:
+                        self.wfile.write(b"x")
+                        time.sleep(0.02)
 
             def log_message(self, *_: object) -> None:
                 """The test's output is not the place."""
