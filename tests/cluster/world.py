@@ -17,6 +17,7 @@ from tests.cluster.ledger import Ledger
 from tests.cluster.moving_clock import move_clock
 from tests.cluster.publishing import Publishing
 from tests.cluster.steady import OWNER, Orders
+from tests.cluster.trail import Trail
 from tests.cluster.truth import Truth
 from tests.cluster.views import FETCHED, FINAL, PLAIN, VIEWS, View
 from tests.cluster.watcher import Crowd, Watcher
@@ -126,8 +127,12 @@ class World:
         return [
             f"{watcher.name} is at {trail.last_number} of {goals[channel]} on {channel}"
             for channel, trail in watcher.trails.items()
-            if trail.last_number < goals.get(channel, 0)
+            if trail.last_number < goals.get(channel, 0) and not self._was_told(trail, goals[channel])
         ]
+
+    def _was_told(self, trail: Trail, number: int) -> bool:
+        """Whether a reset said that this event will not come any more."""
+        return bool(trail.resets) and trail.resets[-1] >= self.ledger.entries[trail.channel][number].asked_at
 
     @contextlib.asynccontextmanager
     async def loss(self) -> AsyncIterator[None]:

@@ -60,8 +60,10 @@ async def demoted_primary(world: World, hold: Hold) -> None:
     alive, answers every PING, and is told nothing any more."""
     backend = world.standalone
     old = backend.broker
-    new = Broker(append_only=True, config=[f"replicaof {HOST} {old.port}"])
+    new = Broker(append_only=True)
     await asyncio.to_thread(new.start)
+    async with client(new) as operator:
+        await operator.execute_command("REPLICAOF", HOST, str(old.port))
 
     async def has_everything() -> bool:
         return await caught_up(old, new)
