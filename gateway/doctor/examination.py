@@ -60,4 +60,8 @@ def _within(seconds: float, check: str, work: Callable[[], Iterable[Finding]]) -
                 check, f"not finished within {seconds:g} s", "Look at the network in between, and at the name service."
             ),
         ]
+    except Exception as error:  # a server may answer any nonsense, and the report must come all the same
+        found.append(
+            problem(check, f"what came back makes no sense ({type(error).__name__})", "Check what listens there.")
+        )
     return found

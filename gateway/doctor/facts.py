@@ -45,8 +45,9 @@ def gather(client: Redis, address: str) -> Facts:
     info: dict[str, Any] = {}
     for section in SECTIONS:
         reply = _ask(client.info, section)
-        if isinstance(reply, dict):
-            info.update(reply)
+        if reply is None:
+            break  # INFO is not for us
+        info.update(reply)
     config: dict[str, str] = {}
     for name in CONFIG_NAMES:
         reply = _ask(client.config_get, name)

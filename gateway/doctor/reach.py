@@ -136,7 +136,7 @@ _WORDS: Final = (
     ),
     (
         "connection closed",
-        "it closed the connection at once",
+        "it closed the connection",
         f"If it speaks TLS, write rediss:// in {_URL}; else see the server's log.",
     ),
 )

@@ -26,7 +26,7 @@ from gateway.doctor import (
     version,
 )
 from gateway.doctor.facts import gather
-from gateway.doctor.finding import Finding, ok, over_servers, problem
+from gateway.doctor.finding import Finding, ok, over_servers, problem, unknown
 from gateway.settings import Settings
 from publisher import connect
 from publisher.address import Address, parse
@@ -38,7 +38,7 @@ Client = redis.Redis | RedisCluster
 
 
 class Server(NamedTuple):
-    """One server that takes writes, or should. ``tag`` names keys that it serves."""
+    """One server that takes writes, or should. ``tag`` names keys that it serves; empty where none were found."""
 
     client: redis.Redis
     address: str
@@ -95,7 +95,7 @@ def _servers(client: Client, address: Address) -> Iterator[Server]:
     # Every primary has rights and settings of its own, so each is tried on keys that live there.
     for node in client.get_primaries()[:MAX_PRIMARIES]:
         tags = (_tag() for _ in range(1000))
-        tag = next(tag for tag in tags if client.get_node_from_key(f"{{{tag}}}") == node)
+        tag = next((tag for tag in tags if client.get_node_from_key(f"{{{tag}}}") == node), "")
         yield Server(client.get_redis_connection(node), f"{node.host}:{node.port}", tag)
 
 
@@ -130,7 +130,9 @@ def _on_one(settings: Settings, address: Address, server: Server) -> Iterator[Fi
     yield persistence.judge(facts)
     yield from connections.judge(facts)
     yield clock.judge(clock.measure(server.client), settings.jwt_leeway_s)
-    if replication.is_master(facts):
+    if not server.tag:
+        yield unknown(rights.CHECK, "not tried out, because this primary serves hardly any slots")
+    elif replication.is_master(facts):
         trial = rights.attempt(server.client, prefix, server.tag, cluster=address.cluster)
         yield from rights.judge(trial, prefix, _user(server.client))
 

@@ -111,6 +111,14 @@ def test_an_address_that_leads_nowhere_is_told(url: str, sentence: str) -> None:
     assert sentence in seen.output
 
 
+@pytest.mark.parametrize("scheme", ["redis", "redis+cluster"])
+def test_a_server_that_speaks_something_else_is_told(scheme: str) -> None:
+    with KeyServer() as other:
+        seen = diagnose("--redis-url", other.url.replace("http", scheme).removesuffix("/keys"))
+    assert seen.level("redis") == "problem"
+    assert seen.exit_code == 1
+
+
 def test_an_address_that_is_none_is_refused_before_anything_is_looked_at() -> None:
     done = run("doctor", "--redis-url", "http://user:hush@x", **HEALTHY)
     assert (done.returncode, done.stdout) == (2, "")
