@@ -15,4 +15,5 @@ def main() -> None:
     atheris.Fuzz()
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -225,8 +225,12 @@ TARGETS: Final[dict[str, Callable[[bytes], None]]] = {
 }
 
 SEEDS: Final[dict[str, list[bytes]]] = {
-    "message": [b"1 abcdefgh 7 aB3_-x - 1795000000000 job.progress own id\n{}", b"2 abcdefgh 1 aaaaaa - 0 t\n1"],
-    "last_event_id": [b"AAAAAAAA.abcdefgh.7.aB3_-x,BBBBBBBB.0,CCCCCCCC.-"],
+    "message": [
+        b"1 abcdefgh 7 aB3_-x - 1795000000000 job.progress own id\n{}",
+        b"2 abcdefgh 1 aaaaaa - 0 t\n1",
+        b"1 abcdefgh 1 aaaaaa - 007 t\n1",
+    ],
+    "last_event_id": [b"AAAAAAAA.abcdefgh.7.aB3_-x,BBBBBBBB.0~,CCCCCCCC.-"],
     "resp": [
         b"\x07*3\r\n$7\r\nmessage\r\n$1\r\na\r\n$2\r\nhi\r\n*3\r\n$9\r\nsubscribe\r\n$1\r\na\r\n:1\r\n-ERR no\r\n",
         b"\x81*3\r\n$8\r\nsmessage\r\n$-1\r\n:1\r\n*2\r\n$8\r\nsmessage\r\n$1\r\na\r\n",
@@ -246,6 +250,8 @@ SEEDS: Final[dict[str, list[bytes]]] = {
     "job_state": [
         b'job_id="j"\nkind="k"\nstatus="active"\nprogress=1\nitem:status:f1="done"\nerror={"message":"x"}\nmeta={}',
         b"job_id=1\nstatus=[]\nprogress=x\nitem:=1\nitem:a=2",
+        b'job_id="j"\nstatus="done"',
+        b'job_id="j"\nstatus="active"\nowner=u\nerror="x"\nmeta=1\ncreated_at="now"\n\xff=1',
     ],
 }
 """What a fuzzer begins with."""

@@ -25,6 +25,13 @@ def test_any_bytes(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", TARGETS)
+def test_what_the_fuzzer_begins_with(name: str) -> None:
+    """Among it is what was found once."""
+    for data in SEEDS[name]:
+        TARGETS[name](data)
+
+
+@pytest.mark.parametrize("name", TARGETS)
 def test_good_bytes_with_some_of_them_changed(name: str) -> None:
     """Nearly right gets deeper into a parser than anything made up."""
 
