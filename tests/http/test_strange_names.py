@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from urllib.parse import quote
 
@@ -77,8 +78,8 @@ async def test_no_spelling_of_an_id_opens_somebody_elses_job(
     publisher.create_job(name, kind="character", owner="ann", meta={"note": MARKER})
     disguised = disguise.replace("{}", name)
     headers = {"Authorization": f"Bearer {token('eve', channels=['broadcast'])}"}
-    for path in PATHS:
-        got = await request(api.base, path.replace("{id}", disguised), headers=headers)
+    asked = [request(api.base, path.replace("{id}", disguised), headers=headers) for path in PATHS]
+    for path, got in zip(PATHS, await asyncio.gather(*asked), strict=True):
         assert got.status in (400, 403, 404), (path, got.status)
         assert MARKER.encode() not in got.body
         assert "x-injected" not in got.headers
@@ -89,16 +90,14 @@ async def test_no_spelling_of_an_id_opens_somebody_elses_job(
     assert job is not None and job.status == "pending"
 
 
-@pytest.mark.parametrize(
-    "case", [str.upper, str.title, lambda text: text.replace("n", "\uff4e"), lambda t: t + "\u0301"]
-)
+@pytest.mark.parametrize("disguise", ["upper case", "wide letters", "accent"])
 async def test_a_subject_that_looks_like_another_is_another(
-    api: Api, publisher: Publisher, name: str, case: object
+    api: Api, publisher: Publisher, name: str, disguise: str
 ) -> None:
-    assert callable(case)
+    twin = {"upper case": name.upper(), "wide letters": name.replace("n", "\uff4e"), "accent": name + "\u0301"}[
+        disguise
+    ]
     publisher.create_job(name, kind="k", owner=name)
-    twin = case(name)
-    assert twin != name
     assert (await api.call("GET", f"/v1/jobs/{name}", sub=name)).status == 200
     assert (await api.call("GET", f"/v1/jobs/{name}", sub=twin)).status == 404
     assert (await api.call("GET", "/v1/jobs", sub=twin)).json["jobs"] == []
