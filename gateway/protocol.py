@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any, Final
 import httptools
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
+from gateway.closing import Closing
+
 if TYPE_CHECKING:
     from gateway.connection import Connection
 
@@ -241,6 +243,8 @@ class GatewayProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
         self._unset_keepalive_if_required()  # uvicorn forgets it after a reset, and stays in memory with it
         if stream is not None:
+            if isinstance(exc, TimeoutError):
+                stream.finish(Closing.STALLED)  # the kernel was first to notice
             stream.on_lost()
         if self._task is not None:
             self._task.cancel()

@@ -192,7 +192,8 @@ class Settings:
         values.integer(16_384, 1 << 30),
         "1048576",
         "bytes",
-        "Unsent bytes that one connection may hold before it is closed to resume.",
+        "Unsent bytes that one connection may hold. What does not fit is read from the history when the client has "
+        "caught up.",
     )
     write_timeout_s: float = _row(
         "Limits", values.seconds(0.1, 3600), "30", "s", "A peer that accepts nothing for this long is cut."

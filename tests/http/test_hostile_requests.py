@@ -143,7 +143,7 @@ async def test_requests_one_after_the_other_share_a_connection(node: Node) -> No
 
 @pytest.mark.parametrize(
     ("with_request", "later"),
-    [(LIVEZ, b""), (b"x" * 200_000, b""), (b"", b"x"), (b"", b"\r\n"), (b"", LIVEZ), (b"", b"x" * 200_000)],
+    [(LIVEZ, b""), (b"x", b""), (b"", b"x"), (b"", b"\r\n"), (b"", LIVEZ), (b"", b"x" * 200_000)],
 )
 async def test_a_client_that_sends_while_it_listens_is_cut_off(node: Node, with_request: bytes, later: bytes) -> None:
     meter = Meter(node)
@@ -169,11 +169,8 @@ async def test_a_body_without_end_is_answered_with_413_and_the_end(node: Node) -
     async with await RawPeer.ask(node.base, POST + b"Transfer-Encoding: chunked\r\n\r\n") as peer:
         reading = asyncio.create_task(peer.read_to_end())
         chunk = b"10000\r\n" + b" " * 65536 + b"\r\n"
-        try:
-            while not reading.done():
-                await peer.send(chunk)
-        except ConnectionError:
-            pass  # cut off while it sends
+        while not reading.done():
+            await peer.send(chunk)
         assert status(await reading) == 413
 
 

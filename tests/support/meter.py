@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import redis.asyncio
 from prometheus_client.parser import text_string_to_metric_families
@@ -11,6 +12,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from tests.support.http1 import request
 from tests.support.node import Node
 from tests.support.waiting import until
+
+OF_THE_NODE: Final = {"generation", "started_at", "version", "draining"}
 
 
 class Meter:
@@ -44,11 +47,12 @@ class Meter:
         return int(next(line for line in lines if line.startswith("VmRSS")).split()[1]) * 1024
 
 
-async def counted_fields(redis_url: str, prefix: str) -> set[str]:
-    """The fields of all nodes' counts in Redis that are about streams and not about the node itself."""
-    client: Any = redis.asyncio.Redis.from_url(redis_url)
+async def counted(redis_url: str, prefix: str) -> dict[str, int]:
+    """What all nodes together have counted of streams in Redis, by field; nothing that is zero."""
+    found: Counter[str] = Counter()
+    client: Any = redis.asyncio.Redis.from_url(redis_url, decode_responses=True)
     async with client:
-        found: set[bytes] = set()
         async for key in client.scan_iter(f"{prefix}:{{gateway}}:node:*"):
-            found |= set(await client.hkeys(key))
-    return {field.decode() for field in found} - {"generation", "started_at", "version", "draining"}
+            fields = await client.hgetall(key)
+            found.update({name: int(value) for name, value in fields.items() if name not in OF_THE_NODE})
+    return dict(+found)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ctypes
 import socket
 import struct
@@ -31,8 +32,6 @@ class RawPeer:
 
     def __init__(self, sock: socket.socket) -> None:
         self.received = b""
-        self.is_open = True
-        """Whether the other side has neither closed nor reset the connection, as far as was read."""
         self._sock = sock
         self._loop = asyncio.get_running_loop()
 
@@ -58,7 +57,9 @@ class RawPeer:
         return peer
 
     async def send(self, data: bytes) -> None:
-        await self._loop.sock_sendall(self._sock, data)
+        """Send, as far as the other side still takes it."""
+        with contextlib.suppress(ConnectionError):
+            await self._loop.sock_sendall(self._sock, data)
 
     async def read(self, size: int = 65_536) -> bytes:
         """What comes next; nothing at the end."""
@@ -67,7 +68,6 @@ class RawPeer:
         except ConnectionError:
             data = b""
         self.received += data
-        self.is_open = bool(data)
         return data
 
     async def read_until(self, marker: bytes, timeout: float = TIMEOUT_S) -> bytes:
