@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import resource
+from typing import Any
 
 from publisher import AsyncPublisher, PublishError
 from tests.cluster.backend import client
@@ -78,8 +79,8 @@ async def pubsub_overflow(world: World, hold: Hold) -> None:
             await operator.config_set("client-output-buffer-limit", before)
 
 
-async def _overflows(operator: object) -> int:
-    info = await operator.info("stats")  # type: ignore[attr-defined]
+async def _overflows(operator: Any) -> int:
+    info = await operator.info("stats")
     return int(info["client_output_buffer_limit_disconnections"])
 
 
@@ -106,12 +107,17 @@ async def disk_full(world: World, hold: Hold) -> None:
         before = resource.prlimit(broker.pid, resource.RLIMIT_FSIZE)
         resource.prlimit(broker.pid, resource.RLIMIT_FSIZE, (size + 2000, before[1]))
         try:
-            await until(lambda: "Error writing to the AOF" in broker.log or "Short write" in broker.log, "a full disk")
+            await until(lambda: _cannot_write(operator), "the disk to be full")
             await _is_told(world, broker.url)
         finally:
             resource.prlimit(broker.pid, resource.RLIMIT_FSIZE, before)
             await world.accepted(10)
             await operator.config_set("appendfsync", "always")
+
+
+async def _cannot_write(operator: Any) -> bool:
+    info = await operator.info("persistence")
+    return bool(info["aof_last_write_status"] == "err")
 
 
 async def _is_told(world: World, url: str) -> None:
