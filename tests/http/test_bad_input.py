@@ -220,7 +220,7 @@ async def test_a_field_over_the_limit_of_an_event_is_too_large(api: Api, name: s
 
 
 @pytest.mark.parametrize(
-    "authorization", ["Bearer", "Bearer x", "Bearer a.b.c", "bearer " + "a." * 9000, "Bearer \xff.\xff.\xff"]
+    "authorization", ["Bearer", "Bearer x", "Bearer a.b.c", "bearer " + "a." * 5000, "Bearer \xff.\xff.\xff"]
 )
 async def test_a_bad_token_is_unauthorized_everywhere(api: Api, authorization: str) -> None:
     for method, path, data in (
