@@ -44,11 +44,18 @@ def require_same_site(request: Request, principal: Principal, settings: Settings
     origins = request.headers.getlist("origin")
     origin = ", ".join(origins) if origins else None  # several are no origin at all, and so not allowed
     changes = request.method not in READING
-    if origin_allowed(origin, own_origin(request), settings.cors_origins, required=changes):
+    allowed = origin_allowed(origin, own_origin(request), settings.cors_origins, required=changes)
+    if allowed and not (origin is None and _is_from_elsewhere(request)):
         return
-    if origin is None:
+    if origin is None and changes:
         raise Forbidden("A call with a cookie needs the header Origin; or send the token as Authorization: Bearer.")
     raise Forbidden("The cookie may not be used by pages of this origin; list the origin in GATEWAY_CORS_ORIGINS.")
+
+
+def _is_from_elsewhere(request: Request) -> bool:
+    """Whether the browser says so: images and links of other sites send cookies but no ``Origin``. They cannot read the
+    answer, but a stream would take up one of the user's places."""
+    return request.headers.get("sec-fetch-site") in ("cross-site", "same-site")
 
 
 def own_origin(request: Request) -> str:

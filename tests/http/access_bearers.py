@@ -78,6 +78,11 @@ def _good(base: str, other_ticket: str) -> Iterator[Bearer]:
     yield Bearer("ticket for this, beside a stranger's cookie", "ticket", cookie(issued("eve")), minted="ann")
     yield Bearer("ticket for something else", "other", query=f"ticket={other_ticket}")
     yield Bearer("administrator by cookie without origin", "quiet", cookie(_root()))
+    for site in ("cross-site", "same-site"):
+        yield Bearer(
+            f"administrator by cookie in an image, {site}", "cross", cookie(_root(), **{"Sec-Fetch-Site": site})
+        )
+    yield Bearer("administrator by cookie, same-origin", "quiet", cookie(_root(), **{"Sec-Fetch-Site": "same-origin"}))
     for origin in ("https://evil.example", "null", "http://127.0.0.1:1", f"{base}.evil.example"):
         yield Bearer(f"administrator by cookie from {origin}", "cross", cookie(_root(), Origin=origin))
 

@@ -115,6 +115,19 @@ def test_without_an_origin_a_cookie_reads_but_changes_nothing() -> None:
         require_same_site(asked("POST"), by(Source.COOKIE), SETTINGS)
 
 
+@pytest.mark.parametrize(
+    ("site", "allowed"), [("same-origin", True), ("none", True), ("same-site", False), ("cross-site", False)]
+)
+def test_without_an_origin_the_browser_s_word_on_the_site_counts(site: str, allowed: bool) -> None:
+    """An image or a link of another site sends the cookie and no origin."""
+    request = asked("GET", **{"sec-fetch-site": site})
+    if allowed:
+        require_same_site(request, by(Source.COOKIE), SETTINGS)
+    else:
+        with pytest.raises(Forbidden, match="GATEWAY_CORS_ORIGINS"):
+            require_same_site(request, by(Source.COOKIE), SETTINGS)
+
+
 def test_the_scheme_is_the_one_that_the_proxy_names() -> None:
     behind_tls = asked("POST", scheme="https", origin="https://node.example")
     require_same_site(behind_tls, by(Source.COOKIE), SETTINGS)
