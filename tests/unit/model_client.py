@@ -87,6 +87,7 @@ class ModelClient:
     def begin(self, socket: ModelSocket, cursor_text: str | None = None) -> str:
         """Take a connection; returns the Last-Event-ID to send. Another one than its own is a bad cursor."""
         self.socket = socket
+        self.told_all = False
         if cursor_text is not None:
             self.cursor = cursor_text
         if not self.cursor or cursor_text is not None:
