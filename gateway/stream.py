@@ -92,10 +92,10 @@ class StreamRoute:
         peer: GatewayProtocol = scope["extensions"][EXTENSION]
         if peer.lost:
             return
-        node.limits.enter(time.monotonic())
+        place = Place(node.user_key(principal, request), plan.channels)
+        node.limits.enter(time.monotonic(), place.user_key)
         try:
             with peer.while_connected():
-                place = Place(node.user_key(principal, request), plan.channels)
                 await self._enter(place)
                 try:
                     await Stream(node, plan, principal, scope, send, _last_event_id(request)).run()

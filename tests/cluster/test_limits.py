@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 
@@ -13,6 +14,7 @@ from tests.support.meter import Meter, counted
 from tests.support.node import Node
 from tests.support.raw_peer import RawPeer, stream_request
 from tests.support.tokens import token
+from tests.support.waiting import until
 
 PATH = "/v1/events?channel=topic:a"
 READER = token("ann", channels=["*"])
@@ -79,6 +81,30 @@ async def test_a_user_over_the_limit_does_not_keep_others_out(start_node: Callab
         for peer in crowd:
             await peer.read_until(b"user_limit")
             peer.close()
+
+
+async def test_a_restless_user_leaves_new_streams_to_others(start_node: Callable[..., Node]) -> None:
+    """It asks for many times what the node opens in a second, and is refused; another one is not."""
+    node = start_node(**{**OFF, "CONNECT_RATE_PER_S": 20})
+    over = asyncio.Event()
+
+    async def storm() -> None:
+        while not over.is_set():
+            async with await RawPeer.ask(node.base, stream_request(PATH)) as peer:
+                await peer.read_until(b"stream.")
+
+    storms = [asyncio.create_task(storm()) for _ in range(5)]
+    meter = Meter(node)
+    for n in range(5):
+        async with EventSource(node.base, PATH, token=token(f"user-{n}", channels=["*"])) as other:
+            await other.next_of_type("stream.open")
+        await until(partial(more_refused, meter, 20 * n), "the storm to go on")
+    over.set()
+    await asyncio.gather(*storms)
+
+
+async def more_refused(meter: Meter, count: float) -> bool:
+    return await meter.figure("connections_refused_total", reason="rate_limit") > count
 
 
 async def test_without_a_token_the_address_counts(start_node: Callable[..., Node]) -> None:
