@@ -289,6 +289,8 @@ class Node:
         window = self.settings.drain_s
         started = time.monotonic()
         log.info("node.draining streams=%d window=%.0fs", len(self.hub.connections), window)
+        for channel in self.hub.channels.values():
+            channel.stir()  # who waits here for a job is sent to another node
         for at, connection in drain_order(list(self.hub.connections.values()), window, LAST_SHARE):
             await self._wait(started + at - time.monotonic())
             connection.finish(Closing.DRAINING)

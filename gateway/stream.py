@@ -216,6 +216,8 @@ class Stream:
         channel.watchers.add(changed.set)
         try:
             while True:
+                if self._node.draining:
+                    raise Refused(Closing.DRAINING)
                 changed.clear()
                 read = await self._read(channel, channel.position)
                 if not channel.is_job or (read.jobs and self._may_have(read.jobs[0])):

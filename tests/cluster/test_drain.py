@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack
 
 from publisher import Publisher
 from tests.support.eventsource import EventSource
+from tests.support.meter import Meter
 from tests.support.node import Node
 from tests.support.tokens import token
 from tests.support.waiting import wait_until
@@ -61,6 +62,18 @@ async def test_a_draining_node_refuses_new_streams_softly(start_node: Callable[.
             assert fetched.status == 503 and "retry-after" in fetched.response_headers
         node.terminate()  # a second signal cuts the drain short
         assert await asyncio.to_thread(node.wait) == 0
+
+
+async def test_who_waits_for_a_job_is_sent_to_another_node(start_node: Callable[..., Node]) -> None:
+    node = start_node(JOB_WAIT_S=30, **OPEN)
+    async with EventSource(node.base, "/v1/jobs/j1/events", token=token()) as waiting:
+        await Meter(node).wait_for("channels", 1)
+        node.terminate()
+        closing = await waiting.next_event()
+        assert closing.type == "stream.close" and closing.json()["reason"] == "draining"
+        await waiting.wait_stopped()
+        assert await asyncio.to_thread(node.wait) == 0
+    assert "Traceback" not in node.log and " error " not in node.log
 
 
 def wait_for_503(node: Node) -> None:
