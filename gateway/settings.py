@@ -185,7 +185,7 @@ class Settings:
         values.integer(0, 1_000_000),
         "500",
         "streams per s",
-        "New streams that this node accepts; 0: no limit.",
+        "New streams that this node accepts; a single user leaves half of them to others. 0: no limit.",
     )
     queue_bytes: int = _row(
         "Limits",
