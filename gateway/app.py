@@ -87,6 +87,7 @@ def _middleware(settings: Settings) -> list[Middleware]:
                 allow_credentials=True,
                 allow_methods=["GET", "HEAD", "POST", "PATCH", "DELETE"],
                 allow_headers=ALLOWED_HEADERS,
+                expose_headers=["Location", "Retry-After"],
                 max_age=600,
             ),
         )

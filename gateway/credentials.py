@@ -10,6 +10,7 @@ from gateway.principal import Source
 from gateway.settings import Settings
 
 MAX_TOKEN_BYTES: Final = 8192
+OTHER_SCHEMES: Final = frozenset({"basic", "digest", "negotiate", "ntlm"})
 QUERY_NAMES: Final = ("access_token", "token", "api_key")
 
 
@@ -58,14 +59,16 @@ NO_CREDENTIALS: Final = Credentials(Source.NONE, "")
 
 
 def _bearer(values: list[bytes]) -> str | None:
-    """The bearer token, None without one: another scheme, such as Basic for a proxy in front, is not for the node."""
+    """The bearer token, None without one: Basic and the like are for a proxy in front, not for the node."""
     if not values:
         return None
     if len(values) > 1:
         raise AuthError(INVALID, "There are several Authorization headers; send one.")
     scheme, _, token = values[0].decode("latin-1").strip().partition(" ")
-    if scheme.lower() != "bearer":
+    if scheme.lower() in OTHER_SCHEMES:
         return None
+    if scheme.lower() != "bearer":
+        raise AuthError(INVALID, "The Authorization header is none of a bearer: write Authorization: Bearer TOKEN.")
     return token.strip()
 
 

@@ -28,6 +28,8 @@ def endpoint(node: Node, path: str, **handlers: Handler) -> Route:
     async def answer(request: Request) -> Response:
         if request.method not in SAFE_METHODS:
             await node.caller(request)
+            if node.degraded:
+                raise Unavailable("The node has lost Redis; try again later.")
         handler = handlers["GET" if request.method == "HEAD" else request.method]
         with publisher_errors():
             return await handler(node, request)

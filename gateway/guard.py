@@ -25,13 +25,23 @@ async def require_scope(node: Node, request: Request, scope: str, *, allow_dev: 
     where the token lacks the scope, and :class:`~gateway.exceptions.Unavailable` while tokens cannot be verified.
     """
     caller = await node.caller(request)
-    if caller.has(scope) or (allow_dev and node.dev):
+    if caller.has(scope):
+        return caller
+    if allow_dev and node.dev:
+        _refuse_foreign_pages(request, node.settings)
         return caller
     if caller.anonymous:
         raise Unauthorized.of(token_required())
     if caller.source is Source.TICKET:
         raise Forbidden("A ticket only opens streams; use a token.")
     raise Forbidden(f"The token lacks the scope {scope}; ask its issuer for one with it.")
+
+
+def _refuse_foreign_pages(request: Request, settings: Settings) -> None:
+    """What anybody may do in development, a page that the developer happens to visit may not."""
+    origin = request.headers.get("origin")
+    if not origin_allowed(origin, own_origin(request), settings.cors_origins, required=False):
+        raise Forbidden("Pages of this origin may not do this; list the origin in GATEWAY_CORS_ORIGINS.")
 
 
 def require_same_site(request: Request, principal: Principal, settings: Settings) -> None:

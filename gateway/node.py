@@ -48,7 +48,7 @@ DEGRADED_AFTER_S: Final = 1.0
 AGE_JITTER: Final = 0.2
 LAST_SHARE: Final = 0.75
 """Share of the drain window after which the streams go whose clients take any end as final."""
-FIRST_UP_S: Final = 5.0
+FIRST_UP_S: Final = 1.0
 
 
 class Node:
@@ -63,7 +63,7 @@ class Node:
         self.draining = False
         self._hurry = asyncio.Event()
         self._on_crash = on_crash
-        self._degraded = False
+        self.degraded = False
         self._tasks: list[asyncio.Task[None]] = []
 
     def start_parts(self) -> None:
@@ -154,8 +154,8 @@ class Node:
         log.info("redis.up")
         self.reconciler.suspect_all()
         self.control.reload()
-        if self._degraded:
-            self._degraded = False
+        if self.degraded:
+            self.degraded = False
             self.hub.tell_all(lambda encoder: encoder.degraded(False))
 
     def _redis_down(self, reason: str) -> None:
@@ -164,8 +164,8 @@ class Node:
         asyncio.get_running_loop().call_later(DEGRADED_AFTER_S, self._check_degraded)
 
     def _check_degraded(self) -> None:
-        if not self.subscriber.up and not self._degraded:
-            self._degraded = True
+        if not self.subscriber.up and not self.degraded:
+            self.degraded = True
             self.hub.tell_all(lambda encoder: encoder.degraded(True))
 
     # Callers ---

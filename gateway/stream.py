@@ -63,7 +63,7 @@ class StreamRoute:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope)
-        accepts_events = "text/event-stream" in request.headers.get("accept", "")
+        accepts_events = "text/event-stream" in request.headers.get("accept", "").lower()
         try:
             await self._serve(request, scope, send)
         except Refused as refused:
@@ -268,7 +268,11 @@ class Stream:
             connection.behind[channel] = position or (cursor.UNKNOWN if self._cursor else read.snapshot.top)
             if self._states(channel, read) and (channel.tag in untold or not self._cursor):
                 connection.untold.add(channel)
-        self._greet(channels, resumed=None not in positions)
+        replayable = [
+            position is not None and continuity.missed(position, read.snapshot) is not None
+            for position, read in zip(positions, reads, strict=True)
+        ]
+        self._greet(channels, resumed=all(replayable))
         for channel, position, read in zip(channels, positions, reads, strict=True):
             if position is not None:
                 if channel in connection.untold:

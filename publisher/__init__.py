@@ -11,6 +11,7 @@ from publisher.exceptions import (
     JobExists,
     JobFinished,
     JobNotFound,
+    PublisherClosed,
     PublisherError,
     PublishError,
 )
@@ -32,6 +33,7 @@ __all__ = [
     "JobNotFound",
     "PublishError",
     "Publisher",
+    "PublisherClosed",
     "PublisherError",
     "Receipt",
 ]

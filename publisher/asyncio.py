@@ -13,6 +13,7 @@ from publisher import calls, channels, flows, reports, retry, steps
 from publisher.batch import Batch
 from publisher.calls import Call, Draft, Receipt, Request
 from publisher.connect import Asyncio
+from publisher.exceptions import PublisherClosed
 from publisher.flusher_asyncio import AsyncFlusher, drive
 from publisher.job import Job
 from publisher.jobs_asyncio import AsyncJobHandle
@@ -82,6 +83,7 @@ class AsyncPublisher:
     def _start(self, options: Options, transport: AsyncTransport) -> None:
         self._options = options.on(transport.cluster)
         self._transport = transport
+        self._closed = False
         self._lane = Lane(self._options, transport)
         self._flusher = AsyncFlusher(self._options, transport)
         self._post = AsyncPost(self._options, transport, self._flusher)
@@ -96,6 +98,7 @@ class AsyncPublisher:
 
     async def close(self) -> None:
         """Wait up to ``flush_timeout_s`` for waiting events and close the connections. May be called twice."""
+        self._closed = True
         timeout_s = self._options.flush_timeout_s
         if not await self._flusher.wait(timeout_s):
             reports.left_over(len(self._flusher), self._transport.where, timeout_s)
@@ -118,6 +121,7 @@ class AsyncPublisher:
         answers the first one's receipt. Raises ``ValueError`` (:class:`EventTooLarge` among them) before anything is
         sent, :class:`JobFinished` for the channel of a job that has ended, :class:`PublishError`, :class:`BufferFull`.
         """
+        self._check_open()
         event = calls.draft(self._options, channel, type, data, id)
         if self._options.on_error == "buffer":
             return await self._post.publish(event)
@@ -130,6 +134,7 @@ class AsyncPublisher:
         All are checked before any is sent; the error names the index. An event for a finished job raises
         :class:`JobFinished` after the others have been published.
         """
+        self._check_open()
         checked = calls.drafts(self._options, events)
         if self._options.on_error == "buffer":
             return await self._post.publish_many(checked)
@@ -151,6 +156,7 @@ class AsyncPublisher:
         Raises :class:`JobExists` for another kind or owner and :class:`JobFinished` for one that has ended. While
         Redis is away the job starts all the same, and is registered when it is back.
         """
+        self._check_open()
         return AsyncJobHandle(self._options, steps.open_(self._options, job_id, kind, owner, meta), self._post)
 
     async def get_job(self, job_id: str) -> Job | None:
@@ -184,7 +190,12 @@ class AsyncPublisher:
         changes = flows.changes(status, progress, message, stage, current, total, item, result, error)
         return await self._run(flows.update_job(self._options, job_id, changes))
 
+    def _check_open(self) -> None:
+        if self._closed:
+            raise PublisherClosed
+
     async def _run(self, flow: flows.Flow[T]) -> T:
+        self._check_open()
         return await drive(flow, self._insist)
 
     async def _insist(self, request: Request) -> Any:
@@ -195,7 +206,7 @@ class AsyncPublisher:
             try:
                 return await self._transport.execute(request)
             except retry.ERRORS as error:
-                await self._pause(attempt, deadline, error, "A question")
+                await self._pause(attempt, deadline, error, "A read")
 
     async def _insist_many(self, events: list[Draft]) -> list[Any]:
         batch = Batch([event.call(self._options) for event in events])

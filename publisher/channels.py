@@ -23,6 +23,8 @@ COMPLETED: Final = "job.completed"
 FAILED: Final = "job.failed"
 CANCELLED: Final = "job.cancelled"
 JOB_TYPES: Final = frozenset({CREATED, STARTED, PROGRESS, ITEM, COMPLETED, FAILED, CANCELLED})
+NODE_TYPES: Final = ("stream.", "__connected", "__heartbeat")
+"""Beginnings of the types that only nodes may use: a client would take such an event for the node's word."""
 TERMINAL_TYPES: Final = frozenset({COMPLETED, FAILED, CANCELLED})
 
 STATUSES: Final = ("pending", "active", "completed", "failed", "cancelled")
@@ -81,8 +83,10 @@ def check_type(value: object) -> str:
 
 
 def check_own_type(value: object) -> str:
-    """Like :func:`check_type`, and refuse the ``job.*`` types: only the job calls may send those."""
+    """Like :func:`check_type`, and refuse what others say: ``job.*`` the job calls, the rest the nodes themselves."""
     checked = check_type(value)
+    if checked.startswith(NODE_TYPES):
+        raise ValueError(f"The type {checked} is one of the node's own words; use another name.")
     if checked.startswith("job."):
         raise ValueError(f"The type {checked} belongs to the job calls; use a job handle, or a name without 'job.'.")
     return checked

@@ -14,6 +14,7 @@ from publisher import calls, channels, flows, forks, reports, retry, steps
 from publisher.batch import Batch
 from publisher.calls import Call, Draft, Receipt, Request
 from publisher.connect import Blocking
+from publisher.exceptions import PublisherClosed
 from publisher.flusher import Flusher, drive
 from publisher.job import Job
 from publisher.jobs import JobHandle
@@ -84,6 +85,7 @@ class Publisher:
     def _start(self, options: Options, transport: Transport) -> None:
         self._options = options.on(transport.cluster)
         self._transport = transport
+        self._closed = False
         self._flusher = Flusher(self._options, transport)
         self._post = Post(self._options, transport, self._flusher)
         forks.register(self)
@@ -105,6 +107,7 @@ class Publisher:
     def close(self) -> None:
         """Wait up to ``flush_timeout_s`` for waiting events and let the connections go. May be called twice."""
         _open.discard(self)
+        self._closed = True
         timeout_s = self._options.flush_timeout_s
         if self._flusher.wait(timeout_s):
             self._transport.close()
@@ -126,6 +129,7 @@ class Publisher:
         answers the first one's receipt. Raises ``ValueError`` (:class:`EventTooLarge` among them) before anything is
         sent, :class:`JobFinished` for the channel of a job that has ended, :class:`PublishError`, :class:`BufferFull`.
         """
+        self._check_open()
         event = calls.draft(self._options, channel, type, data, id)
         if self._options.on_error == "buffer":
             return self._post.publish(event)
@@ -142,6 +146,7 @@ class Publisher:
         All are checked before any is sent; the error names the index. An event for a finished job raises
         :class:`JobFinished` after the others have been published.
         """
+        self._check_open()
         checked = calls.drafts(self._options, events)
         if self._options.on_error == "buffer":
             return self._post.publish_many(checked)
@@ -160,6 +165,7 @@ class Publisher:
         Raises :class:`JobExists` for another kind or owner and :class:`JobFinished` for one that has ended. While
         Redis is away the job starts all the same, and is registered when it is back.
         """
+        self._check_open()
         return JobHandle(self._options, steps.open_(self._options, job_id, kind, owner, meta), self._post)
 
     def get_job(self, job_id: str) -> Job | None:
@@ -193,14 +199,19 @@ class Publisher:
         changes = flows.changes(status, progress, message, stage, current, total, item, result, error)
         return self._run(flows.update_job(self._options, job_id, changes))
 
+    def _check_open(self) -> None:
+        if self._closed:
+            raise PublisherClosed
+
     def _run(self, flow: flows.Flow[T]) -> T:
+        self._check_open()
         return drive(flow, self._insist)
 
     def _insist(self, request: Request) -> Any:
         try:
             return self._transport.execute(request)
         except retry.ERRORS as error:
-            return self._again(request, error, "A job's step" if isinstance(request, Call) else "A question")
+            return self._again(request, error, "A job's step" if isinstance(request, Call) else "A read")
 
     def _insist_many(self, events: list[Draft]) -> list[Any]:
         batch = Batch([event.call(self._options) for event in events])

@@ -2,6 +2,7 @@
 
 PublisherError
 ├── PublishError              Redis could not be reached, or refused
+├── PublisherClosed          close() was called before
 ├── BufferFull                more events wait for Redis than the buffer may hold
 ├── EventTooLarge             also a ValueError
 └── JobError
@@ -20,6 +21,13 @@ class PublisherError(Exception):
 
 class PublishError(PublisherError):
     """An event is not in Redis as far as can be told. Start or unblock Redis, or use ``on_error="buffer"``."""
+
+
+class PublisherClosed(PublisherError):
+    """The publisher was closed, by close() or at the end of its with block. Make a new one."""
+
+    def __init__(self) -> None:
+        super().__init__("The publisher was closed; make a new one, or publish inside its with block.")
 
 
 class BufferFull(PublisherError):

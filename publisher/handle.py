@@ -60,7 +60,7 @@ class Handle:
         return steps.fail(self._options, self.job_id, self.owner, reason(error), code=type(error).__name__)
 
     def _fraction(self, done: int, total: float | None) -> Step:
-        value = min(100.0, 100.0 * done / total) if total else None
+        value = min(100.0, round(100 * done / total, 1)) if total else None
         return steps.progress(self._options, self.job_id, self.owner, value, current=done, total=total)
 
     def _may_look(self) -> bool:

@@ -25,9 +25,22 @@ def dump(value: object, what: str = "data") -> bytes:
         text = orjson.dumps(value)
     except orjson.JSONEncodeError as error:
         raise ValueError(f"The {what} cannot be written as JSON: {error}.") from None
+    if b"null" in text and not _finite(value):
+        raise ValueError(f"The {what} holds a number that JSON does not know: NaN or an infinity.")
     if too_deep(text):
         raise ValueError(f"The {what} nests arrays and objects more than {MAX_DEPTH} levels deep; flatten it.")
     return text
+
+
+def _finite(value: object) -> bool:
+    """Whether no number in a value is NaN or infinite; orjson would write null for it without a word."""
+    if isinstance(value, float):
+        return math.isfinite(value)
+    if isinstance(value, dict):
+        return all(map(_finite, value.values()))
+    if isinstance(value, list | tuple):
+        return all(map(_finite, value))
+    return True
 
 
 def too_deep(text: bytes) -> bool:
@@ -56,7 +69,8 @@ def number(value: object, what: str, low: float = -math.inf, high: float = math.
     if not math.isfinite(value) or not low <= value <= high:
         limits = f" from {low:g} to {high:g}" if math.isfinite(low) else ""
         raise ValueError(f"{what} must be a finite number{limits}, not {value}.")
-    return dump(value, what)
+    whole = isinstance(value, float) and value.is_integer() and abs(value) < 2**53
+    return dump(int(value) if whole else value, what)
 
 
 def text(value: object, what: str) -> bytes:

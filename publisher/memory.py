@@ -20,7 +20,7 @@ _BIRTH: Final = ("kind", "owner", "status", "progress", "created_at", "started_a
 _FIELDS: Final = {
     channels.CREATED: (*_BIRTH, "meta"),
     channels.STARTED: _BIRTH,
-    channels.PROGRESS: _LIFE,
+    channels.PROGRESS: (*_LIFE, "created_at", "started_at"),
     channels.COMPLETED: (*_LIFE, "result", *_TIMES),
     channels.FAILED: (*_LIFE, "error", *_TIMES),
     channels.CANCELLED: (*_LIFE, *_TIMES),

@@ -38,7 +38,7 @@ end
 local FIELDS = {
   ['job.created'] = concat(BIRTH, { 'meta' }),
   ['job.started'] = BIRTH,
-  ['job.progress'] = LIFE,
+  ['job.progress'] = concat(LIFE, { 'created_at', 'started_at' }),
   ['job.completed'] = concat(LIFE, { 'result' }, TIMES),
   ['job.failed'] = concat(LIFE, { 'error' }, TIMES),
   ['job.cancelled'] = concat(LIFE, TIMES),

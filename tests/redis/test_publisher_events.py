@@ -15,7 +15,16 @@ import redis.asyncio
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from publisher import AsyncPublisher, BufferFull, EventTooLarge, JobFinished, Publisher, PublishError, calls
+from publisher import (
+    AsyncPublisher,
+    BufferFull,
+    EventTooLarge,
+    JobFinished,
+    Publisher,
+    PublisherClosed,
+    PublishError,
+    calls,
+)
 from publisher.channels import keys
 from publisher.envelope import NO_MARK, decode
 from publisher.options import Options
@@ -281,3 +290,12 @@ def test_remembered_unique_ids_are_bounded(redis_url: str, prefix: str, reader: 
         pub.publish("topic:a", "t", 1)
         assert all(reader.client.hlen(name) <= size for name, size in zip((names.ids0, names.ids1), sizes, strict=True))
     assert len(reader.log("topic:a")) == 2
+
+
+async def test_a_closed_publisher_says_so(face: Any, redis_url: str, prefix: str) -> None:
+    async with within(face.from_url(redis_url, prefix=prefix)) as pub:
+        await done(pub.publish("topic:a", "t", 1))
+    with pytest.raises(PublisherClosed, match="make a new one"):
+        await done(pub.publish("topic:a", "t", 2))
+    with pytest.raises(PublisherClosed):
+        await done(pub.get_job("j"))

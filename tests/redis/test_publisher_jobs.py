@@ -68,6 +68,8 @@ async def test_a_jobs_life_reaches_its_channel_and_its_owner(pub: Any, reader: R
         "message": "Painting",
         "current": 4,
         "total": 10,
+        "created_at": log["job.created"]["created_at"],
+        "started_at": log["job.started"]["started_at"],
     }
     assert log["job.completed"]["result"] == {"id": "c-1"}
     assert log["job.completed"]["message"] == "Painting"

@@ -295,3 +295,17 @@ def test_a_total_comes_from_the_iterable_where_it_knows() -> None:
 def test_a_cancelled_job_is_a_finished_one() -> None:
     assert isinstance(finished("j", "cancelled"), JobCancelled)
     assert type(finished("j", "failed")) is JobFinished
+
+
+@pytest.mark.parametrize("data", [float("nan"), {"a": [1, float("inf")]}, [None, {"b": float("-inf")}]])
+def test_a_number_that_json_does_not_know_is_refused_and_not_turned_into_null(data: object) -> None:
+    with pytest.raises(ValueError, match="NaN"):
+        calls.draft(OPTIONS, "broadcast", "t", data)
+    calls.draft(OPTIONS, "broadcast", "t", {"null": None, "a": ["null", 1.5]})
+
+
+@pytest.mark.parametrize("type_", ["stream.close", "stream.anything", "__connected", "__heartbeat", "job.completed"])
+def test_the_words_of_nodes_and_job_calls_are_refused(type_: str) -> None:
+    """A client would take such an event for the node's own word, and close its stream."""
+    with pytest.raises(ValueError, match=type_):
+        calls.draft(OPTIONS, "broadcast", type_, {})
