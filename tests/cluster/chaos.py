@@ -1,6 +1,6 @@
 """The long run: ``python -m tests.cluster.chaos --seed N --minutes M --out FILE``, or ``make chaos``.
 
-Every fault once, and then faults at random from the seed, under a steady load and 39 clients of every dialect on three
+Every fault once, and then faults at random from the seed, under a steady load and 45 clients of every dialect on three
 nodes; the last quarter with a Sentinel trio. After each fault it waits until everybody has recovered and checks the
 promise. Ends with 1 if the promise broke, and with 2 if somebody did not recover.
 """

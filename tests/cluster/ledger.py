@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable
@@ -100,6 +101,10 @@ class Ledger:
         """Jobs that have ended, and whose end Redis cannot have lost again."""
         after = max((end for _, end in self.losses), default=0.0)
         return {job_id for job_id, at in self._ended_at.items() if at > after}
+
+    def ended_before(self, job_id: str, at: float) -> bool:
+        """Whether a job's worker had ended it by this time."""
+        return self._ended_at.get(job_id, math.inf) < at
 
     def channels(self) -> Iterable[str]:
         return tuple(self.entries)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -100,15 +101,20 @@ def _stale(watcher: Watcher, ledger: Ledger) -> list[str]:
     ]
 
 
-def unseen(ledger: Ledger, truth: Truth) -> list[str]:
-    """Accepted events that nobody saw although somebody was there all the time."""
+def unseen(ledger: Ledger, truth: Truth, before: float = math.inf) -> list[str]:
+    """Accepted events that nobody saw although somebody was there all the time: of those asked for ``before`` a time,
+    and of jobs that had ended by then."""
     found = []
     for channel in ledger.channels():
+        if channel.startswith("job:") and not ledger.ended_before(channel[4:], before):
+            continue
         seen = truth.numbers[channel]
         # Clients come to a job when it is announced, or later where they could not: what was before is told as state.
         first = min(seen, default=sys.maxsize) if channel.startswith("job:") else 0
         for number, entry in ledger.entries[channel].items():
-            if not entry.must or number in seen or number < first or _superseded(channel, number):
+            if not entry.must or entry.asked_at >= before or number in seen or number < first:
+                continue
+            if _superseded(channel, number):
                 continue
             if any(start - IN_DOUBT_S <= entry.asked_at <= end for start, end in ledger.losses):
                 continue
@@ -139,10 +145,11 @@ def wrong_receipts(ledger: Ledger, truth: Truth) -> list[str]:
     return found
 
 
-def problems(watchers: Sequence[Watcher], ledger: Ledger, truth: Truth) -> list[str]:
-    """Everything that breaks the promise; empty if it was kept."""
+def problems(watchers: Sequence[Watcher], ledger: Ledger, truth: Truth, before: float = math.inf) -> list[str]:
+    """Everything that breaks the promise; empty if it was kept. What was asked for later than ``before`` may still be
+    on its way."""
     found = [text for watcher in watchers for text in row(watcher, ledger, truth).problems()]
-    missing = unseen(ledger, truth)
+    missing = unseen(ledger, truth, before)
     if missing:
         found.append(f"{len(missing)} accepted events reached nobody: {_few(missing)}")
     return found + wrong_receipts(ledger, truth)[:MAX_SHOWN]

@@ -43,6 +43,7 @@ class World:
     ) -> None:
         self.backend = backend
         self.nodes = list(nodes)
+        self._settled_at = 0.0
         self.clocks: list[Path] = []
         """How wrong each node's clock is, where it can be moved."""
         self.ledger = Ledger()
@@ -101,6 +102,7 @@ class World:
 
     async def settle(self, timeout_s: float = SETTLE_S) -> None:
         """Return when every node is ready and every client has all that had been asked for when this was called."""
+        self._settled_at = time.monotonic()
         for node in self.nodes:
             await asyncio.to_thread(node.wait_ready, timeout_s)
         goals = {channel: self.ledger.newest(channel) for channel in self.ledger.channels()}
@@ -155,7 +157,7 @@ class World:
 
     def problems(self) -> list[str]:
         """What breaks the promise so far. Ask when everybody has settled."""
-        return verdict.problems(self.crowd.watchers, self.ledger, self.truth)
+        return verdict.problems(self.crowd.watchers, self.ledger, self.truth, self._settled_at)
 
 
 @contextlib.asynccontextmanager

@@ -135,5 +135,6 @@ def test_a_jobs_progress_may_be_superseded_but_nothing_else_of_it() -> None:
         ledger.asked("job:j", number)
         ledger.kept("job:j", number)
     ledger.flushed()
+    ledger.ended_job("j", "completed")
     truth.saw("job:j", at(1), "job.progress", job_number(1, STEP))
     assert verdict.unseen(ledger, truth) == ["job:j 21"]
