@@ -11,6 +11,7 @@ from tests.cluster.backend import client
 from tests.cluster.faults.fault import Hold
 from tests.cluster.ledger import Receipt
 from tests.cluster.world import World
+from tests.support.eventsource import EventSource
 from tests.support.http1 import request
 from tests.support.tokens import token
 from tests.support.waiting import until
@@ -67,7 +68,12 @@ async def everybody_killed(world: World, hold: Hold) -> None:
 async def pubsub_overflow(world: World, hold: Hold) -> None:
     """A node hangs while a burst fills its output buffer in Redis, which then cuts it off."""
     node = world.nodes[hold.index(len(world.nodes))]
-    async with client(world.standalone.broker) as operator:
+    async with (
+        client(world.standalone.broker) as operator,
+        # The crowd may have moved to other nodes: without a listener this one would not be sent the burst.
+        EventSource(node.base, "/v1/events?channel=topic:burst", token=world.token) as listener,
+    ):
+        await listener.opened()
         before = (await operator.config_get("client-output-buffer-limit"))["client-output-buffer-limit"]
         await operator.config_set("client-output-buffer-limit", "pubsub 65536 65536 1")
         node.freeze()
