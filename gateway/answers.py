@@ -47,6 +47,12 @@ def error_response(error: HTTPError) -> Response:
     return json_response({"error": {"code": error.code, "message": error.sentence}}, error.status, headers)
 
 
+async def start_stream(send: Send, status: int = 200) -> None:
+    """The head of a stream; with 204 that of its absence, which makes a browser's EventSource stop."""
+    headers = STREAM_HEADERS if status == 200 else [(b"cache-control", b"no-store")]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+
+
 async def refuse_stream(
     scope: Scope, receive: Receive, send: Send, closing: Closing, encoder: Encoder, accepts_events: bool
 ) -> None:

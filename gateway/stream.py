@@ -1,4 +1,4 @@
-"""One stream from request to end: admission, access, opening, catching up, farewell.
+"""One stream from its first read to its end: opening, catching up, farewell.
 
 The hot path does not run here: the hub writes to the socket itself. A stream's task only reads the history, at the
 beginning and whenever its connection has fallen behind, and sleeps otherwise.
@@ -11,11 +11,9 @@ import logging
 import random
 import secrets
 import time
-from collections.abc import Callable
 from typing import Final, NamedTuple
 
-from starlette.requests import Request
-from starlette.types import Receive, Scope, Send
+from starlette.types import Scope, Send
 
 from gateway import answers, continuity, cursor, sse
 from gateway.access import Owner
@@ -23,13 +21,11 @@ from gateway.channel import Channel
 from gateway.closing import Closing
 from gateway.connection import Connection
 from gateway.continuity import Snapshot
-from gateway.encoder import Encoder
-from gateway.exceptions import HTTPError, NotFound, Refused, Unavailable
+from gateway.exceptions import NotFound, Refused
 from gateway.hub import reset_blocks
 from gateway.node import Node
 from gateway.ownership import new_owners
 from gateway.plan import Plan
-from gateway.presence import Place
 from gateway.principal import Principal
 from gateway.protocol import EXTENSION, GatewayProtocol
 from gateway.reconciler import newest
@@ -45,82 +41,7 @@ FAREWELL_S: Final = 5.0
 """A peer that takes none of the last words for this long is cut off,"""
 FAREWELL_MAX_S: Final = 60.0
 """and one that takes them slowly after this."""
-SECOND_TRY_S: Final = 0.25
-"""After this it is asked again whether a user has room: the end of a stream that was closed just now may still be on
-its way, through a proxy or from another node."""
 COMMENT: Final = b": ok\n"
-
-
-class StreamRoute:
-    """An ASGI application for one stream route. ``plan`` reads the request and may raise :class:`HTTPError` or
-    ``ValueError``; it gets the caller, because some routes mean the caller's own channels."""
-
-    def __init__(self, node: Node, plan: Callable[[Request, Principal], Plan], encoder: Encoder) -> None:
-        """``encoder`` words the refusals, when there is no plan yet."""
-        self._node = node
-        self._plan = plan
-        self._encoder = encoder
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        request = Request(scope)
-        accepts_events = "text/event-stream" in request.headers.get("accept", "").lower()
-        try:
-            await self._serve(request, scope, send)
-        except Refused as refused:
-            self._node.metrics.refused[refused.closing.reason] += 1
-            await answers.refuse_stream(scope, receive, send, refused.closing, self._encoder, accepts_events)
-        except (StoreDown, Unavailable):
-            self._node.metrics.refused[Closing.REDIS_DOWN.reason] += 1
-            await answers.refuse_stream(scope, receive, send, Closing.REDIS_DOWN, self._encoder, accepts_events)
-        except HTTPError as error:
-            self._node.metrics.refused[error.code] += 1
-            await answers.error_response(error)(scope, receive, send)
-
-    async def _serve(self, request: Request, scope: Scope, send: Send) -> None:
-        node = self._node
-        principal = await node.stream_caller(request)
-        plan = self._plan(request, principal)
-        node.check_channels(principal, plan.channels)
-        if scope["method"] == "HEAD":
-            await _start(send)
-            await send({"type": "http.response.body", "body": b""})
-            return
-        if node.draining:
-            raise Refused(Closing.DRAINING)
-        if not node.subscriber.up:
-            raise Refused(Closing.REDIS_DOWN)
-        peer: GatewayProtocol = scope["extensions"][EXTENSION]
-        if peer.lost:
-            return
-        place = Place(node.user_key(principal, request), plan.channels)
-        node.limits.enter(time.monotonic(), place.user_key)
-        try:
-            with peer.while_connected():
-                await self._enter(place)
-                try:
-                    await Stream(node, plan, principal, scope, send, _last_event_id(request)).run()
-                finally:
-                    node.presence.leave(place)
-        finally:
-            node.limits.leave()
-
-    async def _enter(self, place: Place) -> None:
-        if not await self._node.presence.arrive(place):
-            await asyncio.sleep(SECOND_TRY_S)
-            if not await self._node.presence.arrive(place):
-                raise Refused(Closing.USER_LIMIT)
-
-
-def _last_event_id(request: Request) -> str:
-    found = request.headers.get("last-event-id")
-    if found is None:
-        found = request.query_params.get("lastEventId") or request.query_params.get("last_event_id")
-    return found or ""
-
-
-async def _start(send: Send, status: int = 200) -> None:
-    headers = answers.STREAM_HEADERS if status == 200 else [(b"cache-control", b"no-store")]
-    await send({"type": "http.response.start", "status": status, "headers": headers})
 
 
 class Read(NamedTuple):
@@ -177,7 +98,7 @@ class Stream:
                 await self._nothing_more()
                 return
             self._peer.begin()
-            await _start(self._send)
+            await answers.start_stream(self._send)
             connection.chunked = self._peer.chunked
             connection.channels = channels
             self._peer.attach(connection)
@@ -258,7 +179,7 @@ class Stream:
 
     async def _nothing_more(self) -> None:
         self._node.metrics.resumes["ended"] += 1
-        await _start(self._send, 204)
+        await answers.start_stream(self._send, 204)
         await self._send({"type": "http.response.body", "body": b""})
 
     def _open(self, channels: list[Channel], positions: list[Position | None], reads: list[Read]) -> None:

@@ -21,7 +21,7 @@ from gateway.node import Node
 from gateway.plan import Plan
 from gateway.principal import PUBLISH, STATS, Principal
 from gateway.store import StoreDown
-from gateway.stream import StreamRoute
+from gateway.stream_route import StreamRoute
 from publisher import PublishError
 from publisher import channels as names
 from publisher.envelope import Event

@@ -14,7 +14,7 @@ from gateway.exceptions import BadRequest
 from gateway.node import Node
 from gateway.plan import Plan
 from gateway.principal import Principal
-from gateway.stream import StreamRoute
+from gateway.stream_route import StreamRoute
 from publisher import channels as names
 from publisher.envelope import Event
 from publisher.job import Job

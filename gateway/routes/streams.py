@@ -17,7 +17,7 @@ from gateway.job_json import job_json
 from gateway.node import Node
 from gateway.plan import Plan
 from gateway.principal import Principal
-from gateway.stream import StreamRoute
+from gateway.stream_route import StreamRoute
 from publisher import channels as names
 from publisher.envelope import Event
 from publisher.job import Job
