@@ -1,4 +1,4 @@
-"""A TCP proxy that fails on request: cuts, blackholes, trickles and refuses, so that networks can be broken for real."""
+"""A TCP proxy that fails on request: cuts, blackholes, trickles and refuses, so that networks break for real."""
 
 from __future__ import annotations
 

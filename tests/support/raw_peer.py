@@ -60,6 +60,7 @@ class RawPeer:
         """Send, as far as the other side still takes it."""
         with contextlib.suppress(ConnectionError):
             await self._loop.sock_sendall(self._sock, data)
+        await asyncio.sleep(0)  # a send that fails at once would not let a reader of this loop have its turn
 
     async def read(self, size: int = 65_536) -> bytes:
         """What comes next; nothing at the end."""
