@@ -26,6 +26,8 @@ from tests.cluster.faults.fault import Fault, Hold
 from tests.cluster.memory import Sample, rss_bytes, sampled
 from tests.cluster.verdict import Row
 from tests.cluster.world import World, running_world
+from tests.support.broker import BrokerError
+from tests.support.node import NodeError
 
 NODES, EACH = 3, 3
 SENTINEL_SHARE = 0.25
@@ -117,7 +119,7 @@ async def chaos(run: Run, minutes: float) -> str:
     try:
         await run.phase(STANDALONE, minutes * 60 * (1 - SENTINEL_SHARE), sentinel=False)
         await run.phase(SENTINEL, minutes * 60 * SENTINEL_SHARE, sentinel=True)
-    except (TimeoutError, AssertionError) as error:
+    except (TimeoutError, AssertionError, NodeError, BrokerError) as error:
         return f"{run.faults[-1]['name'] if run.faults else 'the start'}: {error}"
     return ""
 

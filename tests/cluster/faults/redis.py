@@ -121,12 +121,24 @@ async def disk_full(world: World, hold: Hold) -> None:
         finally:
             resource.prlimit(broker.pid, resource.RLIMIT_FSIZE, before)
             await world.accepted(10)
+            await _write_anew(operator)
             await operator.config_set("appendfsync", "always")
 
 
 async def _cannot_write(operator: Any) -> bool:
     info = await operator.info("persistence")
     return bool(info["aof_last_write_status"] == "err")
+
+
+async def _write_anew(operator: Any) -> None:
+    """Valkey 9.1 leaves a file that it cannot read again where a write was cut short after it had been a replica."""
+    await operator.execute_command("BGREWRITEAOF")
+
+    async def is_done() -> bool:
+        info = await operator.info("persistence")
+        return not info["aof_rewrite_in_progress"] and not info["aof_rewrite_scheduled"]
+
+    await until(is_done, "the append-only file to be written anew", 30)
 
 
 async def _is_told(world: World, url: str) -> None:
