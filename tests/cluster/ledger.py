@@ -138,6 +138,12 @@ class Ledger:
         """Whether data may have been lost at this time."""
         return any(start <= at <= end for start, end in self.losses)
 
+    def may_be_gone(self, job_id: str, at: float) -> bool:
+        """Whether Redis may have lost a job for good: it loses data now, or has lost some since the worker ended it, so
+        that nobody creates it again."""
+        ended = self._ended_at.get(job_id, math.inf)
+        return self.in_loss(at) or any(ended <= end for _, end in self.losses)
+
     async def tell(self) -> None:
         """Wake those who wait: something was said."""
         async with self._changed:

@@ -111,8 +111,8 @@ class Watcher:
         """Whether an answer other than 200 is one that this client tries again after."""
         if view.fetch and exchange.status in (429, 503):
             return True
-        lost = self._ledger.in_loss(time.monotonic())
-        if not (lost and exchange.status == 404):
+        gone = self._ledger.may_be_gone(view.channels[0].partition(":")[2], time.monotonic())
+        if not (gone and exchange.status == 404):
             self.refusals.append(f"{exchange.status} for {view.path}")
         return False
 
