@@ -139,10 +139,13 @@ class Ledger:
         return any(start <= at <= end for start, end in self.losses)
 
     def may_be_gone(self, job_id: str, at: float) -> bool:
-        """Whether Redis may have lost a job for good: it loses data now, or has lost some since the worker ended it, so
-        that nobody creates it again."""
-        ended = self._ended_at.get(job_id, math.inf)
-        return self.in_loss(at) or any(ended <= end for _, end in self.losses)
+        """Whether Redis may have lost a job, and its worker has not created it again: because it had ended it, or not
+        reported anything since."""
+        last_loss = max((end for _, end in self.losses), default=-math.inf)
+        since = [entry for entry in self.entries.get(f"job:{job_id}", {}).values() if entry.asked_at > last_loss]
+        told_again = any(entry.receipt is not None or entry.must for entry in since)
+        ended = self._ended_at.get(job_id, math.inf) <= last_loss
+        return self.in_loss(at) or (last_loss > -math.inf and (ended or not told_again))
 
     async def tell(self) -> None:
         """Wake those who wait: something was said."""
