@@ -136,6 +136,11 @@ class Connection:
         if len(self.ended) == len(self.channels):
             self.finish(Closing.FINISHED)
 
+    def let_go(self) -> None:
+        """Forget the stream, which holds this connection: closed ones should go at once, without a collector."""
+        self.wake = _nothing
+        self.admits = _nobody
+
     def turned_away(self, channel: Channel, owners: Iterable[Owner]) -> bool:
         """End the stream if the channel's job has got an owner whose jobs it may not read; whether it did."""
         if all(self.admits(channel.name, owner) for owner in owners):
@@ -218,3 +223,11 @@ class Connection:
             self.stuck_since, self.stuck_bytes = now, unsent
             return False
         return now - self.stuck_since >= timeout
+
+
+def _nothing() -> None:
+    pass
+
+
+def _nobody(channel: str, owner: Owner) -> bool:
+    return False

@@ -48,6 +48,7 @@ DEGRADED_AFTER_S: Final = 1.0
 AGE_JITTER: Final = 0.2
 LAST_SHARE: Final = 0.75
 """Share of the drain window after which the streams go whose clients take any end as final."""
+CANCEL_AGAIN_S: Final = 0.5
 FIRST_UP_S: Final = 1.0
 
 
@@ -128,12 +129,18 @@ class Node:
         try:
             yield
         finally:
-            for task in self._tasks:
-                task.cancel()
-            await asyncio.gather(*self._tasks, return_exceptions=True)
+            await self._end_tasks()
             await self.presence.close()
             await self.authenticator.aclose()
             await self.store.close()
+
+    async def _end_tasks(self) -> None:
+        """Cancel until each has ended: a library may swallow a cancellation, and the process must not hang for it."""
+        waiting = set(self._tasks)
+        while waiting:
+            for task in waiting:
+                task.cancel()
+            _, waiting = await asyncio.wait(waiting, timeout=CANCEL_AGAIN_S)
 
     async def _guard(self, name: str, part: Coroutine[Any, Any, None]) -> None:
         try:

@@ -236,11 +236,18 @@ class GatewayProtocol(HttpToolsProtocol):
         if self.stream is not None:
             self.stream.resume()
 
+    def _forget_itself(self) -> None:
+        """Break the cycle over the scope: what is closed should go at once, and not wait for the collector."""
+        scope: Any = self.scope  # None before the first request
+        if scope is not None:
+            scope.get("extensions", {}).pop(EXTENSION, None)
+
     def connection_lost(self, exc: Exception | None) -> None:
         self.lost = True
         self._stop_timer()
         stream, self.stream = self.stream, None
         super().connection_lost(exc)
+        self._forget_itself()
         self._unset_keepalive_if_required()  # uvicorn forgets it after a reset, and stays in memory with it
         if stream is not None:
             if isinstance(exc, TimeoutError):

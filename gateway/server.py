@@ -40,7 +40,7 @@ class GatewayServer(uvicorn.Server):
         # What exists now lives as long as the process: the collector need not look at it again.
         gc.collect()
         gc.freeze()
-        gc.set_threshold(50_000, 20, 100)
+        gc.set_threshold(10_000, 20, 20)
         if self.started:
             self._tell_started()
 

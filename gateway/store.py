@@ -17,6 +17,7 @@ from redis.asyncio.sentinel import SentinelConnectionPool
 from redis.exceptions import NoScriptError, ReadOnlyError, RedisError
 
 from gateway.link import Endpoint
+from publisher.cancellation import lost_cancellation_delivered
 from publisher.closed import closed_is_connection_error
 
 CALL_TIMEOUT_S: Final = 5.0
@@ -77,17 +78,17 @@ class Store:
         async with self.client.pipeline(transaction=False) as pipe:
             for keys, args in calls:
                 pipe.evalsha(script.sha, len(keys), *keys, *args)
-            with closed_is_connection_error():
+            with closed_is_connection_error(), lost_cancellation_delivered():
                 return await pipe.execute(raise_on_error=False)
 
     async def _load(self, script: Script) -> None:
         assert isinstance(self.client, Redis)
-        with closed_is_connection_error():
+        with closed_is_connection_error(), lost_cancellation_delivered():
             await self.client.script_load(script.text)
 
     async def _one(self, script: Script, call: Call) -> Any:
         keys, args = call
-        with closed_is_connection_error():
+        with closed_is_connection_error(), lost_cancellation_delivered():
             try:
                 return await self.client.evalsha(script.sha, len(keys), *keys, *args)
             except NoScriptError:
@@ -97,7 +98,7 @@ class Store:
         """One plain command. Raises :class:`StoreDown`."""
         try:
             async with asyncio.timeout(CALL_TIMEOUT_S):
-                with closed_is_connection_error():
+                with closed_is_connection_error(), lost_cancellation_delivered():
                     return await self.client.execute_command(*args)
         except (RedisError, OSError, TimeoutError) as error:
             raise StoreDown(f"Redis did not answer: {type(error).__name__}.") from error

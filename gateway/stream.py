@@ -115,6 +115,7 @@ class Stream:
             finally:
                 node.closed(connection)
                 self._peer.detach()
+                connection.let_go()
         finally:
             if joined:
                 for channel in channels:
