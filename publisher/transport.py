@@ -16,6 +16,7 @@ from redis.exceptions import NoScriptError
 from publisher import connect, retry
 from publisher.address import Address, parse
 from publisher.calls import Call, ReadState, Request
+from publisher.cancellation import lost_cancellation_delivered
 from publisher.closed import closed_is_connection_error
 
 Result: TypeAlias = Any
@@ -152,16 +153,14 @@ class AsyncRedisTransport:
     async def execute(self, request: Request) -> Any:
         if not self._laid_out:
             await self._ask_for_layout()
-        task, before = _cancellations()
         try:
-            reply = await self._execute(request)
+            with lost_cancellation_delivered():
+                return await self._execute(request)
         except AttributeError as error:
             # What redis-py 8.1 says when another task replaces the nodes of a Cluster under a call.
             if not self.cluster:
                 raise
             raise redis.ConnectionError("The cluster's layout changed during the call") from error
-        _deliver_cancellation(task, before)
-        return reply
 
     async def _ask_for_layout(self) -> None:
         """Cluster: once, before the first call. Tasks that all found it missing would break each other."""
@@ -186,16 +185,14 @@ class AsyncRedisTransport:
         client = self._client
         if isinstance(client, AsyncRedisCluster):
             return await self._by_channel(calls)
-        task, before = _cancellations()
         results: list[Result] = []
         for start in range(0, len(calls), PIPELINE):
             pipeline = client.pipeline(transaction=False)
             for command in commands(calls[start : start + PIPELINE], self._loaded):
                 pipeline.execute_command(*command)
-            with closed_is_connection_error():
+            with closed_is_connection_error(), lost_cancellation_delivered():
                 results += await pipeline.execute(raise_on_error=False)
         self._loaded = not any(isinstance(result, NoScriptError) for result in results)
-        _deliver_cancellation(task, before)
         return results
 
     async def _by_channel(self, calls: Sequence[Call]) -> list[Result]:
@@ -240,19 +237,6 @@ def commands(calls: Sequence[Call], loaded: bool) -> list[tuple[Any, ...]]:
         known.add(script.sha)
         result.append((*head, len(call.keys), *call.keys, *call.args))
     return result
-
-
-def _cancellations() -> tuple[asyncio.Task[Any] | None, int]:
-    """The running task, and how often it has been cancelled so far."""
-    task = asyncio.current_task()
-    return task, task.cancelling() if task is not None else 0
-
-
-def _deliver_cancellation(task: asyncio.Task[Any] | None, before: int) -> None:
-    """Raise a cancellation that got lost on the way: redis-py sends inside ``asyncio.wait_for``, which swallows one
-    that arrives just as the sending ends (Python 3.11; bpo-37658)."""
-    if task is not None and task.cancelling() > before:
-        raise asyncio.CancelledError
 
 
 def _sentinels(client: Any) -> list[Any]:

@@ -16,36 +16,20 @@ from publisher.options import Options
 from publisher.transport import RedisTransport
 from tests.support.broker import Broker
 from tests.support.publishers import FACES, Reader, done, within
+from tests.support.redis_cluster import SLOTS, cluster_url, redis_cluster
 from tests.support.waiting import wait_until
-
-SLOTS = 16384
 
 
 @pytest.fixture(scope="module")
 def nodes() -> Iterator[list[Broker]]:
     """A cluster of two primaries, so that a job and its owner may live apart."""
-    with Broker(cluster=True) as first, Broker(cluster=True) as second:
-        pair = [first, second]
-        clients = [redis.Redis(port=node.port, protocol=2) for node in pair]
-        for n, client in enumerate(clients):
-            client.execute_command("CLUSTER ADDSLOTSRANGE", n * SLOTS // 2, (n + 1) * SLOTS // 2 - 1)
-            client.execute_command("CLUSTER SET-CONFIG-EPOCH", n + 1)
-        bus: Any = clients[1].config_get("cluster-port")
-        clients[0].execute_command("CLUSTER MEET", "127.0.0.1", second.port, bus["cluster-port"])
-        wait_until(lambda: all(map(_whole, clients)), "the cluster")
-        for client in clients:
-            client.close()
+    with redis_cluster() as pair:
         yield pair
-
-
-def _whole(client: Any) -> bool:
-    info = client.execute_command("CLUSTER INFO")
-    return bool(info["cluster_state"] == "ok" and info["cluster_slots_ok"] == str(SLOTS))
 
 
 @pytest.fixture
 def url(nodes: list[Broker]) -> str:
-    return "redis+cluster://" + ",".join(f"127.0.0.1:{node.port}" for node in nodes)
+    return cluster_url(nodes)
 
 
 @pytest.fixture
