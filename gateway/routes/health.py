@@ -13,6 +13,7 @@ from gateway import answers, openapi
 from gateway.closing import Closing
 from gateway.endpoint import endpoint
 from gateway.exceptions import Unauthorized
+from gateway.exposition import exposition
 from gateway.node import Node
 
 
@@ -39,7 +40,7 @@ async def metrics(node: Node, request: Request) -> Response:
     if token is not None and not _has_token(request, token):
         raise Unauthorized("The metrics need their own token: send GATEWAY_METRICS_TOKEN as Authorization: Bearer.")
     headers = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
-    return Response(node.metrics.exposition(), 200, headers, CONTENT_TYPE_LATEST)
+    return Response(exposition(node.metrics), 200, headers, CONTENT_TYPE_LATEST)
 
 
 def _has_token(request: Request, token: str) -> bool:
