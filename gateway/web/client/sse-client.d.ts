@@ -309,3 +309,6 @@ export class SSEParser {
 
 /** When a JWT expires, in milliseconds since the Unix epoch; null where it does not say. Nothing is verified. */
 export function tokenExpiry(token: string): number | null;
+
+/** Whose a JWT is; null where it does not say. Nothing is verified. */
+export function tokenSubject(token: string): string | null;

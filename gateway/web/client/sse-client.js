@@ -121,6 +121,11 @@ export function tokenExpiry(token) {
   return typeof exp === "number" && Number.isFinite(exp) ? exp * 1000 : null;
 }
 
+export function tokenSubject(token) {
+  const { sub } = claims(token);
+  return typeof sub === "string" ? sub : null;
+}
+
 /** Milliseconds that a fresh token lasts. Where the clock here says that it is over already, its own two times count. */
 function lifetime(token, expiresAt) {
   if (expiresAt === null) return null;
