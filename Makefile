@@ -6,7 +6,7 @@
 # make format mend the formatting    make clean  remove everything that was built
 .PHONY: run test tools lint format bench chaos fuzz clean
 BIN := .venv/bin
-TOOLS := curl:curl ps:procps bash:bash
+TOOLS := curl:curl ps:procps bash:bash promtool:prometheus
 
 ifndef PYTHON
 PYTHON := $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
@@ -19,11 +19,15 @@ run: .venv/.run
 test: lint tools
 	$(BIN)/python -m pytest --cov --cov-report=term $(ARGS)
 
-# Some tests run the documentation's curl lines, or look at processes: as root what is missing is
-# installed, else it is told. With CI=true nothing may be left out.
+# Some tests run the documentation's curl lines, look at processes, or have Prometheus scrape nodes: as root what is
+# missing is installed, else it is told. With CI=true nothing may be left out. Debian would start what it installs as a
+# service; policy-rc.d is its way to be told not to.
 tools:
 	@missing=""; for t in $(TOOLS); do command -v "$${t%%:*}" >/dev/null || missing="$$missing $${t##*:}"; done; \
-	test -z "$$missing" || { test "$$(id -u)" = 0 && command -v apt-get >/dev/null && apt-get update -qq && apt-get install -y -qq $$missing; } || \
+	idle() { test -e /usr/sbin/policy-rc.d || { trap 'rm -f /usr/sbin/policy-rc.d' EXIT; \
+		printf '#!/bin/sh\nexit 101\n' >/usr/sbin/policy-rc.d && chmod +x /usr/sbin/policy-rc.d; }; }; \
+	test -z "$$missing" || { test "$$(id -u)" = 0 && command -v apt-get >/dev/null && idle && apt-get update -qq && \
+		apt-get install -y -qq --no-install-recommends $$missing; } || \
 	{ echo "Tests that need$$missing will fail: install with apt-get install$$missing." >&2; test "$(CI)" != true; }
 
 lint: .venv/.dev
