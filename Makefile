@@ -1,10 +1,10 @@
 # make run    a node, a broker, a demo worker and the pages on http://127.0.0.1:8000
 # make test   lint and the whole test suite with a coverage summary
-# make lint   ruff and mypy          make bench  what a delivery costs, beside the bare socket write (needs a C compiler)
+# make lint   ruff and mypy          make bench  what a delivery costs, beside other systems (ARGS="--list", "--case steady")
 # make chaos  break a cluster under load, fault after fault (SEED=… MINUTES=10 OUT=build/chaos.json)
 # make fuzz   look for inputs that break a parser, each for a while (SECONDS=60 ARGS="message resp")
 # make format mend the formatting    make clean  remove everything that was built
-.PHONY: run test tools lint format bench chaos fuzz clean
+.PHONY: run test tools lint format bench bench-tools chaos fuzz clean
 BIN := .venv/bin
 TOOLS := curl:curl ps:procps bash:bash promtool:prometheus
 
@@ -39,8 +39,15 @@ format: .venv/.dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: .venv/.dev
-	$(BIN)/python -m tests.bench.bench_fanout $(ARGS)
+bench: .venv/.bench bench-tools
+	$(BIN)/python -m tests.bench $(ARGS)
+
+# What the gateway is compared with: as root it is installed, else the benchmark says what it leaves out.
+bench-tools:
+	@cc --version >/dev/null 2>&1 && test -e /usr/lib/nginx/modules/ngx_nchan_module.so || \
+	{ test "$$(id -u)" = 0 && command -v apt-get >/dev/null && apt-get update -qq && \
+		apt-get install -y -qq --no-install-recommends gcc libc6-dev nginx-light libnginx-mod-nchan >/dev/null && \
+		{ systemctl disable --now nginx 2>/dev/null || true; }; } || true
 
 chaos: .venv/.dev
 	$(BIN)/python -m tests.cluster.chaos $(if $(SEED),--seed $(SEED)) $(if $(MINUTES),--minutes $(MINUTES)) $(if $(OUT),--out $(OUT))
@@ -59,6 +66,10 @@ clean:
 .venv/.dev: pyproject.toml | $(BIN)/pip
 	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[dev]'
 	@touch $@ .venv/.run
+
+.venv/.bench: .venv/.dev
+	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[bench]'
+	@touch $@
 
 .venv/.fuzz: .venv/.dev
 	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[fuzz]'

@@ -1,31 +1,22 @@
-"""The processes of a benchmark: C programs built on the spot, and how much CPU and memory a process has used."""
+"""The processes of a benchmark: what one has used, on which core it runs, and how it is spoken to."""
 
 from __future__ import annotations
 
 import os
 import subprocess
-import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
-from tests.support.ports import HOST
-
-HERE: Final = Path(__file__).parent
-TICKS: Final = os.sysconf("SC_CLK_TCK")
-
-
-def build(name: str) -> str:
-    """Compile ``name.c`` and return the program's path. Needs a C compiler (gcc or cc)."""
-    target = Path(tempfile.mkdtemp(prefix="sse-bench-")) / name
-    subprocess.run(["cc", "-O2", "-o", str(target), str(HERE / f"{name}.c")], check=True)
-    return str(target)
+UNDER_TEST: Final = {0}
+"""The core of the process under test; everything else stays on the others."""
 
 
 def cpu_seconds(pid: int) -> float:
-    """User and system time that a process has used (Linux)."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / TICKS
+    """Time that a process has spent on a core, over all its threads, to the nanosecond (Linux)."""
+    tasks = Path(f"/proc/{pid}/task").iterdir()
+    return sum(int((task / "schedstat").read_text().split()[0]) for task in tasks) / 1e9
 
 
 def resident_kib(pid: int) -> int:
@@ -34,12 +25,33 @@ def resident_kib(pid: int) -> int:
     return int(next(line for line in lines if line.startswith("VmRSS")).split()[1])
 
 
-class Talker:
-    """A C program that is spoken to by standard input and answers in lines."""
+def stand_aside() -> None:
+    """Leave the first core to the process under test: this process and those that it starts take the others."""
+    others = os.sched_getaffinity(0) - UNDER_TEST
+    if others:
+        os.sched_setaffinity(0, others)
 
-    def __init__(self, *command: object) -> None:
+
+def give_own_core(pid: int) -> None:
+    """Put a process that is to be measured on the first core, with all its threads."""
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        os.sched_setaffinity(int(task.name), UNDER_TEST)
+
+
+class ProgramEnded(Exception):
+    """A program of the benchmark ended; the sentence holds the last it said."""
+
+
+class Talker:
+    """A program that is spoken to on its standard input and answers in lines."""
+
+    def __init__(self, command: Sequence[object]) -> None:
         self._process = subprocess.Popen(
-            [str(word) for word in command], stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0
+            [str(word) for word in command],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            bufsize=0,
         )
 
     @property
@@ -48,14 +60,26 @@ class Talker:
 
     def say(self, text: bytes) -> None:
         assert self._process.stdin is not None
-        self._process.stdin.write(text)
+        try:
+            self._process.stdin.write(text)
+        except BrokenPipeError:
+            raise self._ended() from None
 
     def hear(self) -> str:
+        """The next line. Raises :class:`ProgramEnded`."""
         assert self._process.stdout is not None
-        line = self._process.stdout.readline().decode().strip()
-        if not line:
-            raise RuntimeError(f"{self._process.args!r} ended unexpectedly.")
-        return line
+        line = self._process.stdout.readline()
+        if not line.endswith(b"\n"):
+            raise self._ended()
+        return line.decode().strip()
+
+    def close(self) -> None:
+        """Kill it. May be called twice."""
+        self._process.kill()
+        self._process.wait()
+        for pipe in (self._process.stdin, self._process.stdout, self._process.stderr):
+            assert pipe is not None
+            pipe.close()
 
     def __enter__(self) -> Self:
         return self
@@ -63,21 +87,11 @@ class Talker:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.close()
+
+    def _ended(self) -> ProgramEnded:
+        assert self._process.stderr is not None
         self._process.kill()
-        self._process.wait()
-
-
-class Listeners(Talker):
-    """Many open streams in one C process."""
-
-    def __init__(self, program: str, port: int, connections: int, path: str, header: str = "") -> None:
-        super().__init__(program, HOST, port, connections, path, *([header] if header else []))
-
-    def wait_open(self) -> None:
-        while not self.hear().startswith("open"):
-            pass
-
-    def events(self) -> int:
-        """Events received so far, over all connections."""
-        self.say(b"?")
-        return int(self.hear().split()[0])
+        return ProgramEnded(
+            f"{self._process.args!r} ended: {self._process.stderr.read()[-600:].decode(errors='replace')}"
+        )

@@ -1,0 +1,1 @@
+"""What is measured. One file per case, each with ``NAME``, ``SUMMARY``, ``COLUMNS`` and ``run(options)``."""

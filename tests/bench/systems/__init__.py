@@ -1,0 +1,1 @@
+"""What is compared. One file per system."""

@@ -1,0 +1,114 @@
+"""This gateway: a ``sse-gateway serve`` process, fed by the publisher with its history on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from contextlib import ExitStack
+from typing import Any, Final, Self
+
+import redis
+
+from publisher import Publisher
+from tests.bench.load import Request
+from tests.bench.processes import give_own_core
+from tests.bench.systems.system import SHARED, System, events
+from tests.support.broker import Broker
+from tests.support.node import Node
+from tests.support.tokens import token
+
+PREFIX: Final = "bench"
+BATCH: Final = 100
+"""Events per ``publish_many``."""
+KIND: Final = "bench"
+SETTINGS: Final[dict[str, Any]] = {
+    "ANONYMOUS": "read",
+    "MAX_CONNECTIONS": 0,
+    "MAX_CONNECTIONS_PER_USER": 0,
+    "CONNECT_RATE_PER_S": 0,
+    "HEARTBEAT_S": 600,  # nobody's heartbeats may fall into another one's round
+    "LOG_LEVEL": "warning",
+}
+
+
+class Gateway(System):
+    """One node, or ``nodes`` of them on one Redis; a load client then talks to the first."""
+
+    name = "gateway"
+    label = "this gateway"
+    burst_deliveries = 4_000_000
+
+    def __init__(self, nodes: int = 1, **settings: object) -> None:
+        self._settings = {**SETTINGS, **settings}
+        self._wanted = nodes
+        self._parts = ExitStack()
+        self.nodes: list[Node] = []
+        self.broker = Broker()
+        self._publisher: Publisher | None = None
+
+    @property
+    def pids(self) -> Sequence[int]:
+        return [node.pid for node in self.nodes]
+
+    @property
+    def redis_pid(self) -> int | None:
+        return self.broker.pid
+
+    @property
+    def publisher(self) -> Publisher:
+        assert self._publisher is not None
+        return self._publisher
+
+    def request(self, channel: str) -> Request:
+        kind, _, rest = channel.partition(":")
+        return Request(f"/v1/jobs/{rest}/events" if kind == "job" else f"/v1/events?channel={channel}")
+
+    @staticmethod
+    def authorized(number: int) -> Request:
+        """The shared channel, asked for by a user of its own who shows a token."""
+        return Request(f"/v1/events?channel={SHARED}", (_bearer(number),))
+
+    @staticmethod
+    def own_client(number: int) -> Request:
+        """The user's own channel beside the shared one."""
+        return Request(f"/v1/clients/user-{number}/events", (_bearer(number),))
+
+    def prepare(self, channels: Iterable[str]) -> None:
+        for channel in channels:
+            kind, _, job_id = channel.partition(":")
+            if kind == "job":
+                self.publisher.create_job(job_id, kind=KIND)
+
+    def send(self, channel: str) -> None:
+        self.publisher.publish(*events([channel])[0])
+
+    def send_many(self, channels: Iterable[str]) -> None:
+        wanted = list(channels)
+        for start in range(0, len(wanted), BATCH):
+            self.publisher.publish_many(events(wanted[start : start + BATCH]))
+
+    def history_reads(self) -> int:
+        """How often a history has been read in Redis, by all nodes."""
+        with redis.Redis.from_url(self.broker.url) as client:
+            found: Any = client.info("commandstats")
+        return int(found.get("cmdstat_xrange", {}).get("calls", 0))
+
+    def __enter__(self) -> Self:
+        try:
+            self._parts.enter_context(self.broker)
+            for _ in range(self._wanted):
+                node = self._parts.enter_context(Node(self.broker.url, PREFIX, **self._settings))
+                give_own_core(node.pid)
+                self.nodes.append(node)
+            self.port = self.nodes[0].port
+            self._publisher = self._parts.enter_context(Publisher.from_url(self.broker.url, prefix=PREFIX))
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._parts.close()
+
+
+def _bearer(number: int) -> str:
+    return f"Authorization: Bearer {token(f'user-{number}', ttl_s=7200)}"
