@@ -106,7 +106,7 @@ class KeySet:
         except (KeySetError, TimeoutError) as error:
             kept = f"the {len(self._keys)} keys of before stay in use" if self._keys else "no token can be verified"
             reason = str(error) or "no answer"
-            _log.warning("The key set of GATEWAY_JWKS_URL could not be fetched, %s: %s", kept, reason)
+            _log.warning("keys.fetch_failed The key set of GATEWAY_JWKS_URL could not be had, %s: %s", kept, reason)
 
 
 def fetch(url: str) -> list[Key]:

@@ -1,6 +1,6 @@
-"""Log lines: one per line, the action's name first, as text or as JSON objects. Never a token, never without bound.
+"""Log lines: the action's name first, as text or as JSON objects. Never a token, never without bound.
 
-A message begins with a stable action name ("stream.open connection=…"), so that lines can be searched and counted.
+Every action, its fields and what to do are in ``gateway.log_actions``.
 """
 
 from __future__ import annotations
@@ -10,7 +10,10 @@ import logging
 import re
 import sys
 import time
-from typing import Final, NamedTuple
+from collections.abc import Iterator
+from typing import Any, Final, TextIO
+
+from gateway.log_records import take_apart
 
 MAX_MESSAGE: Final = 8_192
 MAX_TRACEBACK: Final = 16_384
@@ -19,93 +22,130 @@ FLOOD_S: Final = 10.0
 """Of one kind of warning, so many lines are written in so many seconds."""
 MAX_KINDS: Final = 1_000
 
-_ACTION = re.compile(r"([a-z]+(?:\.[a-z_]+)+)(?: +|$)")
-_JWT = re.compile(r"eyJ[\w-]{8,}\.[\w-]+\.[\w-]*")
+_SECRETS: Final = (
+    (re.compile(r"eyJ[\w-]{8,}\.[\w-]+\.[\w-]*"), "(token)"),
+    (re.compile(r"(?<=://)[^/@\s'\"]*@"), "(credentials)@"),
+    (re.compile(r"(?<=[\w/])\?[\w.~%-]+=[^\s'\"]*"), "?(query)"),
+)
 _BROKEN = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
-
-
-class Line(NamedTuple):
-    """A record, taken apart. ``action`` is its logger's name where the message begins with none."""
-
-    time: str
-    level: str
-    logger: str
-    action: str
-    message: str
-    traceback: str
 
 
 def configure(format: str, level: str) -> None:
     """Write the lines of the whole process to stderr. ``format`` is text or json."""
-    handler = logging.StreamHandler(sys.stderr)
+    handler = BoundedHandler(sys.stderr)
     handler.setFormatter(JsonFormatter() if format == "json" else TextFormatter())
-    handler.addFilter(FloodFilter())
     logging.basicConfig(handlers=[handler], level=level.upper(), force=True)
+    logging.captureWarnings(True)
     # What it has to tell of a normal life, the node tells itself.
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
     logging.getLogger("asyncio").setLevel(logging.WARNING)
 
 
-def split(record: logging.LogRecord) -> Line:
-    """The parts of a line, with whatever looks like a token taken out and control characters made visible."""
-    message = _cleaned(record.getMessage())
-    if len(message) > MAX_MESSAGE:
-        message = message[:MAX_MESSAGE] + "…"
-    found = _ACTION.match(message)
-    seconds = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
-    return Line(
-        time=f"{seconds}.{int(record.msecs):03d}Z",
-        level=record.levelname.lower(),
-        logger=record.name,
-        action=found[1] if found else record.name,
-        message=message[found.end() :] if found else message,
-        traceback=_traceback(record),
-    )
-
-
 class TextFormatter(logging.Formatter):
+    """``time level action field=value … words``"""
+
     def format(self, record: logging.LogRecord) -> str:
-        line = split(record)
-        text = f"{line.time} {line.level:7} {line.action} {line.message}".rstrip()
-        return f"{text}\n{line.traceback}" if line.traceback else text
+        parts = take_apart(record)
+        fields = [f"{name}={_shown(value)}" for name, value in parts.fields.items()]
+        message = _bounded(_cleaned(" ".join([*fields, parts.words])))
+        text = f"{_time(record)} {record.levelname.lower():7} {parts.action} {message}".rstrip()
+        traceback = _traceback(record)
+        return f"{text}\n{traceback}" if traceback else text
 
 
 class JsonFormatter(logging.Formatter):
+    """One object per line; ``message`` and ``traceback`` only where there is one."""
+
     def format(self, record: logging.LogRecord) -> str:
-        fields = split(record)._asdict()
-        if not fields["traceback"]:
-            del fields["traceback"]
-        return json.dumps(fields)
+        parts = take_apart(record)
+        line: dict[str, Any] = {
+            "time": _time(record),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "action": parts.action,
+        }
+        line.update(
+            {name: _cleaned(value) if isinstance(value, str) else value for name, value in parts.fields.items()}
+        )
+        line.update({"message": _bounded(_cleaned(parts.words)), "traceback": _traceback(record)})
+        return json.dumps({name: value for name, value in line.items() if name in parts.fields or value})
 
 
-class FloodFilter(logging.Filter):
-    """Lets few warnings and errors of one kind through and says how many it kept back: a hostile client cannot fill
-    a disk. Lines of lower levels are bounded by what they tell of."""
+class Flood:
+    """Lets few warnings and errors of one kind through and counts the others: a hostile client cannot fill a disk.
+    Lines of lower levels are bounded by what they tell of."""
 
     def __init__(self) -> None:
-        super().__init__()
-        self._kinds: dict[object, tuple[float, int]] = {}
+        self._kinds: dict[object, tuple[float, int, str]] = {}
+        self._looked_at = 0.0
 
-    def filter(self, record: logging.LogRecord) -> bool:
+    def admits(self, record: logging.LogRecord) -> bool:
+        """Whether to write it."""
         if record.levelno < logging.WARNING:
             return True
-        kind = record.msg
-        since, count = self._kinds.get(kind, (record.created, 0))
-        if record.created - since > FLOOD_S:
-            if count > FLOOD_LINES:
-                record.msg = f"{record.msg} (and {count - FLOOD_LINES} more like it)"
-            since, count = record.created, 0
         if len(self._kinds) >= MAX_KINDS:
             self._kinds.clear()
-        self._kinds[kind] = (since, count + 1)
+        since, count, action = self._kinds.get(record.msg) or (record.created, 0, take_apart(record).action)
+        self._kinds[record.msg] = (since, count + 1, action)
         return count < FLOOD_LINES
+
+    def overdue(self, now: float) -> Iterator[tuple[str, int]]:
+        """Actions whose time is over, with how many of their lines were kept back; looks once a second."""
+        if 0 <= now - self._looked_at < 1:
+            return
+        self._looked_at = now
+        for kind, (since, count, action) in list(self._kinds.items()):
+            if not 0 <= now - since <= FLOOD_S:
+                del self._kinds[kind]
+                if count > FLOOD_LINES:
+                    yield action, count - FLOOD_LINES
+
+
+class BoundedHandler(logging.StreamHandler[TextIO]):
+    """Writes what :class:`Flood` lets through, and with the next line says what it has kept back."""
+
+    def __init__(self, stream: TextIO) -> None:
+        super().__init__(stream)
+        self._flood = Flood()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        for action, count in self._flood.overdue(record.created):
+            super().emit(_summary(record, action, count))
+        if self._flood.admits(record):
+            super().emit(record)
+
+
+def _summary(record: logging.LogRecord, action: str, count: int) -> logging.LogRecord:
+    text = "log.suppressed of=%s lines=%d"
+    made = logging.LogRecord("gateway.logs", logging.WARNING, __file__, 0, text, (action, count), None)
+    made.created, made.msecs = record.created, record.msecs
+    return made
+
+
+def _time(record: logging.LogRecord) -> str:
+    seconds = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
+    return f"{seconds}.{int(record.msecs):03d}Z"
+
+
+def _shown(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _bounded(text: str) -> str:
+    return text if len(text) <= MAX_MESSAGE else text[:MAX_MESSAGE] + "…"
+
+
+def _without_secrets(text: str) -> str:
+    for secret, shown in _SECRETS:
+        text = secret.sub(shown, text)
+    return text
 
 
 def _cleaned(text: str) -> str:
-    return _BROKEN.sub(lambda found: repr(found[0])[1:-1], _JWT.sub("(token)", text))
+    return _BROKEN.sub(lambda found: repr(found[0])[1:-1], _without_secrets(text))
 
 
 def _traceback(record: logging.LogRecord) -> str:
     if not record.exc_info:
         return ""
-    return _JWT.sub("(token)", logging.Formatter().formatException(record.exc_info))[-MAX_TRACEBACK:]
+    return _without_secrets(logging.Formatter().formatException(record.exc_info))[-MAX_TRACEBACK:]

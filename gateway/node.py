@@ -167,7 +167,7 @@ class Node:
 
     def _redis_down(self, reason: str) -> None:
         # A stopping node closes the connection itself.
-        log.log(logging.INFO if self.draining else logging.WARNING, "redis.down reason=%s", reason)
+        log.log(logging.INFO if self.draining else logging.WARNING, "redis.lost reason=%s", reason)
         asyncio.get_running_loop().call_later(DEGRADED_AFTER_S, self._check_degraded)
 
     def _check_degraded(self) -> None:
@@ -251,7 +251,7 @@ class Node:
         deadline, closing = self._deadline(connection, expires_at)
         self.keeper.add(connection, deadline, closing)
         stream_log.info(
-            "stream.open connection=%s dialect=%s channels=%d", connection.id, dialect, len(connection.channels)
+            "stream.opened connection=%s dialect=%s channels=%d", connection.id, dialect, len(connection.channels)
         )
 
     def _deadline(self, connection: Connection, expires_at: float | None) -> tuple[float | None, Closing]:
@@ -274,7 +274,7 @@ class Node:
         self.metrics.durations.observe(seconds)
         self.metrics.bytes_sent += connection.written
         stream_log.info(
-            "stream.close connection=%s dialect=%s reason=%s seconds=%.1f bytes=%d",
+            "stream.closed connection=%s dialect=%s reason=%s seconds=%.1f bytes=%d",
             connection.id,
             dialect,
             closing.reason,
@@ -295,7 +295,7 @@ class Node:
         self.draining = self.metrics.draining = True
         window = self.settings.drain_s
         started = time.monotonic()
-        log.info("node.draining streams=%d window=%.0fs", len(self.hub.connections), window)
+        log.info("node.draining streams=%d window_s=%.0f", len(self.hub.connections), window)
         for channel in self.hub.channels.values():
             channel.stir()  # who waits here for a job is sent to another node
         for at, connection in drain_order(list(self.hub.connections.values()), window, LAST_SHARE):

@@ -58,15 +58,17 @@ async def test_a_log_of_json_objects_names_actions_and_never_a_token(start_node:
     async with EventSource(node.base, f"/v1/jobs/events?access_token={secret}", token=secret) as stream:
         await stream.next_of_type("stream.open")
     assert (await request(node.base, f"/v1/events?channel=x%0a&token={secret}")).status == 400
-    await until(lambda: "stream.close" in node.log, "the log line of the closed stream")
+    await until(lambda: "stream.closed" in node.log, "the log line of the closed stream")
     node.terminate()
     assert node.wait() == 0
     lines = [json.loads(line) for line in node.log.splitlines()]
-    assert all(line.keys() >= {"time", "level", "logger", "action", "message"} for line in lines)
+    assert all(line.keys() >= {"time", "level", "logger", "action"} for line in lines)
     actions = [line["action"] for line in lines]
     assert actions[:1] == ["redis.up"]
-    assert {"node.started", "stream.open", "stream.close", "node.draining", "node.stopped"} <= set(actions)
-    assert secret not in node.log
+    assert {"node.started", "stream.opened", "stream.closed", "node.draining", "node.stopped"} <= set(actions)
+    closed = next(line for line in lines if line["action"] == "stream.closed")
+    assert closed["dialect"] == "native" and closed["bytes"] > 0 and closed["reason"] == "client_gone"
+    assert secret not in node.log and "channel=x" not in node.log
     assert secret.rpartition(".")[2] not in node.log
 
 

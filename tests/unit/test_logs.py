@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import json
 import logging
 import sys
 
-from gateway.logs import FLOOD_LINES, FLOOD_S, MAX_MESSAGE, FloodFilter, JsonFormatter, TextFormatter
+import pytest
+
+from gateway.log_records import MAX_VALUE
+from gateway.logs import FLOOD_LINES, FLOOD_S, MAX_MESSAGE, BoundedHandler, JsonFormatter, TextFormatter
 from tests.support.tokens import token
 
 
@@ -17,25 +21,54 @@ def record(message: str, *args: object, level: int = logging.INFO, created: floa
 
 
 def test_a_line_of_text_begins_with_time_level_and_action() -> None:
-    assert TextFormatter().format(record("stream.open connection=%s", "x")) == (
-        "1970-01-01T00:00:00.000Z info    stream.open connection=x"
+    assert TextFormatter().format(record("stream.opened connection=%s Words, %d of them", "x", 2)) == (
+        "1970-01-01T00:00:00.000Z info    stream.opened connection=x Words, 2 of them"
     )
 
 
-def test_a_line_of_json_is_one_object() -> None:
-    line = JsonFormatter().format(record("redis.down reason=%s", "grün\n", level=logging.WARNING, created=1.5))
+def test_a_line_of_json_is_one_object_with_the_fields_as_keys() -> None:
+    values = ("grün\n", 7, 1.26, True, None)
+    line = JsonFormatter().format(
+        record(
+            "redis.lost reason=%s n=%d s=%.1f b=%s none=%s: 100 %% of it", *values, level=logging.WARNING, created=1.5
+        )
+    )
     assert json.loads(line) == {
         "time": "1970-01-01T00:00:01.500Z",
         "level": "warning",
         "logger": "gateway.test",
-        "action": "redis.down",
-        "message": "reason=grün\\n",
+        "action": "redis.lost",
+        "reason": "grün\\n",
+        "n": 7,
+        "s": 1.3,
+        "b": True,
+        "none": None,
+        "message": "100 % of it",
     }
     assert "\n" not in line
 
 
-def test_a_message_without_action_goes_by_its_logger() -> None:
-    assert json.loads(JsonFormatter().format(record("Redis is away.")))["action"] == "gateway.test"
+def test_no_value_passes_for_a_field() -> None:
+    line = json.loads(JsonFormatter().format(record("x.y reason=%s %s", "a level=error", "action=z.z id=1")))
+    assert line.keys() == {"time", "level", "logger", "action", "reason", "message"}
+    assert (line["level"], line["action"], line["reason"]) == ("info", "x.y", "a level=error")
+    assert line["message"] == "action=z.z id=1"
+
+
+@pytest.mark.parametrize(
+    ("logger", "action"),
+    [
+        ("uvicorn.error", "http.message"),
+        ("asyncio", "loop.message"),
+        ("publisher", "publisher.message"),
+        ("py.warnings", "python.warning"),
+        ("redis.connection", "library.message"),
+    ],
+)
+def test_a_line_of_a_library_has_an_action_too(logger: str, action: str) -> None:
+    foreign = logging.LogRecord(logger, logging.WARNING, __file__, 1, "Redis is %s.", ("away",), None)
+    line = json.loads(JsonFormatter().format(foreign))
+    assert (line["action"], line["message"]) == (action, "Redis is away.")
 
 
 def test_nothing_that_looks_like_a_token_is_written() -> None:
@@ -52,24 +85,37 @@ def test_nothing_that_looks_like_a_token_is_written() -> None:
         assert "ValueError" in line
 
 
+def test_no_query_string_and_no_password_of_a_url_is_written() -> None:
+    for formatter in (TextFormatter(), JsonFormatter()):
+        line = formatter.format(record("x.y url=%s %s", "redis://ann:secret@h:1/0", "GET /v1/events?ticket=abc&x=%20y"))
+        assert "secret" not in line and "abc" not in line
+        assert "redis://(credentials)@h:1/0" in line and "GET /v1/events?(query)" in line
+
+
 def test_nobody_can_forge_a_line_or_steer_a_terminal() -> None:
     line = TextFormatter().format(record("x.y id=%s", "a\n1970 error\r\x1b[2J\u2028"))
     assert line.endswith("x.y id=a\\n1970 error\\r\\x1b[2J\\u2028")
 
 
-def test_a_line_has_a_bound() -> None:
-    assert len(TextFormatter().format(record("x" * 100_000))) < MAX_MESSAGE + 100
+@pytest.mark.parametrize("formatter", [TextFormatter(), JsonFormatter()])
+def test_a_line_has_a_bound(formatter: logging.Formatter) -> None:
+    assert len(formatter.format(record("x" * 100_000))) < MAX_MESSAGE + 200
+    assert len(formatter.format(record("x.y id=%s", "x" * 100_000))) < MAX_VALUE + 200
 
 
 def test_a_flood_of_one_warning_is_cut_and_counted() -> None:
-    flood = FloodFilter()
+    written = io.StringIO()
+    handler = BoundedHandler(written)
+    handler.setFormatter(logging.Formatter("%(message)s"))
 
-    def passed(message: str, at: float, level: int = logging.WARNING) -> str | None:
-        line = record(message, level=level, created=at)
-        return line.getMessage() if flood.filter(line) else None
+    def lines(template: str, at: float, times: int = 1, level: int = logging.WARNING) -> list[str]:
+        written.truncate(written.seek(0))
+        for _ in range(times):
+            handler.handle(record(template, level=level, created=at))
+        return written.getvalue().splitlines()
 
-    assert [passed("a", 1) for _ in range(FLOOD_LINES + 5)].count(None) == 5
-    assert passed("b", 1) == "b"
-    assert passed("a", 1, logging.INFO) == "a"
-    assert passed("a", 2 + FLOOD_S) == "a (and 5 more like it)"
-    assert passed("a", 2 + FLOOD_S) == "a"
+    assert len(lines("a.a x", 100, FLOOD_LINES + 5)) == FLOOD_LINES
+    assert lines("b.b", 101) == ["b.b"]
+    assert lines("a.a x", 101, level=logging.INFO) == ["a.a x"]
+    assert lines("c.c", 102 + FLOOD_S, level=logging.INFO) == ["log.suppressed of=a.a lines=5", "c.c"]
+    assert lines("a.a x", 103 + FLOOD_S) == ["a.a x"]
