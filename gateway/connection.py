@@ -65,7 +65,7 @@ class Connection:
         peer: Peer,
         *,
         limit: int,
-        wake: Callable[[], None],
+        wake: Callable[[], None] = lambda: None,
         chunked: bool = True,
         subject: str | None = None,
         client: str | None = None,
@@ -81,8 +81,8 @@ class Connection:
         self.admits = admits
         self.channels: list[Channel] = []
         self.behind: dict[Channel, Position] = {}
-        self.untold: set[Channel] = set()
-        self.ended: set[Channel] = set()
+        self.untold: frozenset[Channel] = frozenset()
+        self.ended: frozenset[Channel] = frozenset()
         self.waiting: list[bytes] = []
         self.queued = 0
         self.paused = False
@@ -132,7 +132,7 @@ class Connection:
 
     def channel_ended(self, channel: Channel) -> None:
         """A job on this stream has ended; the stream ends with the last of them."""
-        self.ended.add(channel)
+        self.ended |= {channel}
         if len(self.ended) == len(self.channels):
             self.finish(Closing.FINISHED)
 

@@ -88,6 +88,10 @@ class Feed:
         if self._link is not None:
             self._link.unsubscribe(leaving)
 
+    def has(self, name: str) -> bool:
+        """Whether the subscription is wanted, and confirmed on the present connection."""
+        return name in self._confirmed and name in self.wanted
+
     async def confirmed(self, name: str) -> None:
         """Return when Redis has confirmed the subscription. Waits as long as the caller's own timeout allows."""
         if name in self._confirmed:

@@ -1,5 +1,5 @@
-"""uvicorn's HTTP protocol with what long streams need: socket options, limits on requests, and a way for a stream
-to write to its socket without a coroutine, to hear of backpressure, and to cut a peer that accepts nothing.
+"""uvicorn's HTTP protocol with what long streams need: limits on requests, and a way for a stream to take the socket
+over, so that it can write without a coroutine, hear of backpressure, and cut a peer that accepts nothing.
 
 Raising in an ASGI application only calls ``transport.close()``, which waits for the peer for ever; only
 ``abort()`` frees a stalled one.
@@ -9,18 +9,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import logging
-import socket
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Any, ClassVar, Final
 
 import httptools
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
-from gateway.closing import Closing
-
-if TYPE_CHECKING:
-    from gateway.connection import Connection
+from gateway.peer import StreamPeer
 
 log = logging.getLogger("gateway.http")
 
@@ -29,10 +26,7 @@ MAX_HEAD_BYTES: Final = 16 * 1024
 HEAD_TIMEOUT_S: Final = 10.0
 REST_TIMEOUT_S: Final = 5.0
 """How long the rest of a body is taken in that was answered already: who is cut off at once may miss the answer."""
-SEND_BUFFER: Final = 64 * 1024
-"""Without it about 4 MB vanish in kernel buffers before a stalled peer is noticed."""
 HIGH_WATER: Final = 32 * 1024
-USER_TIMEOUT_MS: Final = 30_000
 
 
 class _HeadTooLarge(Exception):
@@ -44,16 +38,16 @@ class _TooEarly(Exception):
 
 
 class GatewayProtocol(HttpToolsProtocol):
-    """One TCP connection. :meth:`attach` hands its writing side to a stream until :meth:`detach`.
+    """One TCP connection, until a stream begins on it.
 
     It serves one request at a time. A request that is sent before the answer to the last one (pipelining, which no
     browser and no common proxy does) is not read: the connection ends with that answer.
     """
 
-    stream: Connection | None = None
-    max_sockets: int = 0
+    max_sockets: ClassVar[int] = 0
     """Sockets that the node may hold, streams or not; 0: no limit."""
-    user_timeout_ms: int = USER_TIMEOUT_MS
+    again: ClassVar[Callable[[asyncio.Transport], None] | None] = None
+    """Serves the next request on a connection whose stream has ended; one function for all of a server's."""
     lost: bool = False
     """Whether the socket is gone."""
     _head_bytes: int = 0
@@ -69,18 +63,11 @@ class GatewayProtocol(HttpToolsProtocol):
             transport.abort()
             return
         transport.set_write_buffer_limits(high=HIGH_WATER)
-        sock = transport.get_extra_info("socket")
-        if sock is not None:
-            with contextlib.suppress(OSError):
-                _tune(sock, self.user_timeout_ms)
         self._timer = self.loop.call_later(HEAD_TIMEOUT_S, self._head_late)
 
     # Requests are bounded in size and time ---
 
     def data_received(self, data: bytes) -> None:
-        if self.stream is not None:
-            self.stream.on_intrusion()  # a client has nothing to say while it listens
-            return
         if self._deaf:
             return
         if self._in_head:
@@ -191,50 +178,50 @@ class GatewayProtocol(HttpToolsProtocol):
         finally:
             self._task = None
 
-    def begin(self) -> None:
-        """To be called before a stream's response is started: HTTP/1.0 knows no chunks, which uvicorn overlooks."""
+    async def head(self, start: Awaitable[None]) -> bytes:
+        """The head of a stream's response, which ``start`` sends: held back, so that it can be written together with
+        what comes first."""
+        cycle, held = self.cycle, _Held()
         if self.scope["http_version"] != "1.1":
-            self.cycle.chunked_encoding = False
+            cycle.chunked_encoding = False  # HTTP/1.0 knows no chunks, which uvicorn overlooks
+        cycle.transport = held  # type: ignore[assignment]
+        try:
+            await start
+        finally:
+            cycle.transport = self.transport
+        return b"".join(held.pieces)
 
-    @property
-    def chunked(self) -> bool:
-        """Whether the response that was started is sent in chunks (HTTP/1.1)."""
-        return bool(self.cycle.chunked_encoding)
+    def hand_over(self) -> tuple[StreamPeer, bool]:
+        """Give the socket to a stream, and forget it. Also whether the client went on talking, which it may not."""
+        cycle = self.cycle
+        talking = self._deaf or self.flow.read_paused
+        cycle.disconnected = True  # from now on the application may end without a word to uvicorn
+        self._stop_timer()
+        self._unset_keepalive_if_required()
+        self._forget_itself()
+        self.parser = None  # type: ignore[assignment]
+        self.connections.discard(self)
+        again = self._successor() if cycle.keep_alive else None
+        return StreamPeer(self.transport, self.connections, chunked=bool(cycle.chunked_encoding), again=again), talking
 
-    def attach(self, stream: Connection) -> None:
-        """From now on ``stream`` writes to the socket and hears of its fate."""
-        self.stream = stream
-        if self.transport.is_closing():
-            stream.on_lost()
-        elif self._deaf or self.flow.read_paused:
-            stream.on_intrusion()
-        elif self.flow.write_paused:
-            stream.pause()
+    def _successor(self) -> Callable[[asyncio.Transport], None]:
+        made = type(self)
+        if made.again is None:
+            make = functools.partial(made, self.config, self.server_state, self.app_state, self.loop)
 
-    def detach(self) -> None:
-        self.stream = None
+            def again(transport: asyncio.Transport) -> None:
+                protocol = make()
+                transport.set_protocol(protocol)
+                protocol.connection_made(transport)
+                protocol.await_next()
 
-    def write(self, data: bytes) -> None:
-        """Bytes of the response's body, framed already."""
-        self.transport.write(data)
+            made.again = staticmethod(again)
+        return made.again
 
-    def unsent(self) -> int:
-        return self.transport.get_write_buffer_size()
-
-    def abort(self) -> None:
-        """Cut the peer off now, whatever it has not taken."""
-        self.cycle.disconnected = True  # the response ends unfinished, which is no mistake of the application
-        self.transport.abort()
-
-    def pause_writing(self) -> None:
-        super().pause_writing()
-        if self.stream is not None:
-            self.stream.pause()
-
-    def resume_writing(self) -> None:
-        super().resume_writing()
-        if self.stream is not None:
-            self.stream.resume()
+    def await_next(self) -> None:
+        """A request was served on this connection; another one may come."""
+        self._stop_timer()
+        self.on_response_complete()
 
     def _forget_itself(self) -> None:
         """Break the cycle over the scope: what is closed should go at once, and not wait for the collector."""
@@ -245,29 +232,18 @@ class GatewayProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self.lost = True
         self._stop_timer()
-        stream, self.stream = self.stream, None
         super().connection_lost(exc)
         self._forget_itself()
         self._unset_keepalive_if_required()  # uvicorn forgets it after a reset, and stays in memory with it
-        if stream is not None:
-            if isinstance(exc, TimeoutError):
-                stream.finish(Closing.STALLED)  # the kernel was first to notice
-            stream.on_lost()
         if self._task is not None:
             self._task.cancel()
 
 
-def _tune(sock: Any, user_timeout_ms: int) -> None:
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
-    if sock.family != socket.AF_UNIX:
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        for name, value in (
-            ("TCP_KEEPIDLE", 30),
-            ("TCP_KEEPINTVL", 10),
-            ("TCP_KEEPCNT", 3),
-            ("TCP_USER_TIMEOUT", user_timeout_ms),
-        ):
-            option = getattr(socket, name, None)  # not every platform has each of them
-            if option is not None:
-                sock.setsockopt(socket.IPPROTO_TCP, option, value)
+class _Held:
+    """Stands in for a transport, and keeps what is written."""
+
+    def __init__(self) -> None:
+        self.pieces: list[bytes] = []
+
+    def write(self, data: bytes) -> None:
+        self.pieces.append(data)

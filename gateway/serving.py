@@ -29,6 +29,8 @@ KEEP_ALIVE_S: Final = 75
 """Longer than the idle limit of the usual balancers (60 s): theirs must be the side that closes."""
 GRACE_S: Final = 3
 """After the drain only short requests are left."""
+SEND_BUFFER: Final = 64 * 1024
+"""Without it about 4 MB vanish in kernel buffers before a stalled peer is noticed."""
 SPARE_SOCKETS: Final = 1000
 """For short requests and health checks beside the streams."""
 ExtraRoutes = Callable[[Node], list[BaseRoute]]
@@ -109,14 +111,31 @@ def run(
         hurry=lambda: process.soon(node.hurry),
         started=tell_started,
     )
+    _tune(sock, int(settings.write_timeout_s * 1000))
     process.server.run([sock])
     log.info("node.stopped crashed=%s", str(process.crashed).lower())
     return 1 if process.crashed else 0
 
 
+def _tune(listener: socket.socket, user_timeout_ms: int) -> None:
+    """Options for all connections: an accepted socket has those of its listener."""
+    with contextlib.suppress(OSError):
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for name, value in (
+            ("TCP_KEEPIDLE", 30),
+            ("TCP_KEEPINTVL", 10),
+            ("TCP_KEEPCNT", 3),
+            ("TCP_USER_TIMEOUT", user_timeout_ms),
+        ):
+            option = getattr(socket, name, None)  # not every platform has each of them
+            if option is not None:
+                listener.setsockopt(socket.IPPROTO_TCP, option, value)
+
+
 def _config(app: object, settings: Settings) -> uvicorn.Config:
     class Protocol(GatewayProtocol):
-        user_timeout_ms = int(settings.write_timeout_s * 1000)
         max_sockets = settings.max_connections + SPARE_SOCKETS if settings.max_connections else 0
 
     return uvicorn.Config(

@@ -15,12 +15,12 @@ from gateway.closing import Closing
 from gateway.encoder import Encoder
 from gateway.exceptions import HTTPError, Refused, Unavailable
 from gateway.node import Node
+from gateway.opening import Opening
 from gateway.plan import Plan
 from gateway.presence import Place
 from gateway.principal import Principal
 from gateway.protocol import EXTENSION, GatewayProtocol
 from gateway.store import StoreDown
-from gateway.stream import Stream
 
 SECOND_TRY_S: Final = 0.25
 """After this it is asked again whether a user has room: the end of a stream that was closed just now may still be on
@@ -65,20 +65,28 @@ class StreamRoute:
             raise Refused(Closing.DRAINING)
         if not node.subscriber.up:
             raise Refused(Closing.REDIS_DOWN)
-        peer: GatewayProtocol = scope["extensions"][EXTENSION]
-        if peer.lost:
+        http: GatewayProtocol = scope["extensions"][EXTENSION]
+        if http.lost:
             return
         place = Place(node.user_key(principal, request), plan.channels)
+        opening = Opening(node, plan, principal, http, send, _last_event_id(request))
         node.limits.enter(time.monotonic(), place.user_key)
+        stays = False
         try:
-            with peer.while_connected():
+            with http.while_connected():
                 await self._enter(place)
                 try:
-                    await Stream(node, plan, principal, scope, send, _last_event_id(request)).run()
+                    stays = await opening.open(lambda: self._leave(place))
                 finally:
-                    node.presence.leave(place)
+                    if not stays:
+                        node.presence.leave(place)
         finally:
-            node.limits.leave()
+            if not stays:
+                node.limits.leave()
+
+    def _leave(self, place: Place) -> None:
+        self._node.presence.leave(place)
+        self._node.limits.leave()
 
     async def _enter(self, place: Place) -> None:
         if not await self._node.presence.arrive(place):

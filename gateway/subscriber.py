@@ -82,6 +82,12 @@ class Subscriber:
 
     # Interest ---
 
+    def has(self, channel: str) -> bool:
+        """Whether Redis has confirmed the subscription, on a connection that stands."""
+        name = pubsub_name(self._prefix, channel)
+        feed = self._feeds.get(self._homes.get(name)) if name in self._homes else None
+        return feed is not None and feed.has(name)
+
     async def want(self, channel: str) -> None:
         """Subscribe to a channel and return when Redis has confirmed it. The caller bounds the wait."""
         name = pubsub_name(self._prefix, channel)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Final
+from collections.abc import Awaitable, Callable
+from typing import Final, Self
 
 from gateway import cursor
 from gateway.connection import Connection
@@ -31,14 +31,20 @@ class ModelSocket:
         self._parser = SseParser()
         self.inbox: list[SseEvent] = []
 
-    def begin(self) -> None:
-        """The response is about to start."""
+    async def head(self, start: Awaitable[None]) -> bytes:
+        await start
+        return b""
+
+    def hand_over(self) -> tuple[Self, bool]:
+        return self, False
 
     def attach(self, stream: Connection) -> None:
         self._stream = stream
 
-    def detach(self) -> None:
+    def end(self) -> None:
+        """The response is complete."""
         self._stream = None
+        self.ended = True
 
     def write(self, data: bytes) -> None:
         self._held += len(data)

@@ -7,20 +7,18 @@ from typing import Any, ClassVar, Final
 
 from starlette.types import Message
 
-from gateway.connection import Connection
 from gateway.exceptions import NotFound
 from gateway.history import History
 from gateway.hub import Hub
 from gateway.keeper import Keeper
 from gateway.node import Node
+from gateway.opening import Opening
 from gateway.plan import Plan
 from gateway.principal import ADMIN, Principal
-from gateway.protocol import EXTENSION
 from gateway.reconciler import Reconciler
 from gateway.routes.streams import NativeEncoder
 from gateway.settings import Settings
 from gateway.store import StoreDown
-from gateway.stream import Stream
 from publisher.envelope import Event
 from tests.unit.model_client import QUIET, ModelSocket
 from tests.unit.model_redis import ModelRedis, ModelStore
@@ -56,6 +54,9 @@ class ModelSubscriber:
     def __init__(self, redis: ModelRedis) -> None:
         self._redis = redis
 
+    def has(self, channel: str) -> bool:
+        return channel in self._redis.subscribed
+
     async def want(self, channel: str) -> None:
         self._redis.subscribed.add(channel)
 
@@ -69,7 +70,6 @@ class ModelNode:
         self.loop = StillLoop()
         self.crashed: list[object] = []
         self.loop.set_exception_handler(lambda loop, context: self.crashed.append(context))
-        self.tasks: dict[asyncio.Task[None], Connection] = {}
         self.encoder = QuietEncoder(envelope=False, heartbeat_event=False)
         self._settings = Settings(queue_bytes=queue_bytes, max_event_bytes=256, job_wait_s=0.0, max_stream_age_s=0.0)
         self.loop.run_until_complete(self._start())
@@ -123,10 +123,12 @@ class ModelNode:
                 socket.ended = True
 
         async def serve() -> None:
-            scope: dict[str, Any] = {"extensions": {EXTENSION: socket}}
-            stream = Stream(self.node, Plan(channels, self.encoder), ANYBODY, scope, send, cursor)
+            http: Any = socket
+            opening = Opening(self.node, Plan(channels, self.encoder), ANYBODY, http, send, cursor)
+            over = asyncio.Event()
             try:
-                await stream.run()
+                if await opening.open(over.set):
+                    await over.wait()
             except (StoreDown, NotFound):
                 socket.statuses.append(503)
 
