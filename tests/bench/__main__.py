@@ -7,34 +7,62 @@ import json
 import sys
 from pathlib import Path
 
-from tests.bench import machine, progress, report
+from tests.bench import document, machine, plots, progress, report
 from tests.bench.cases.all import CASES
+from tests.bench.figures import Figures
+from tests.bench.goals import goals
 from tests.bench.load import raise_file_limit
+from tests.bench.measurement import Row
 from tests.bench.options import Options
 from tests.bench.processes import stand_aside
 from tests.bench.systems import choice
 
 
-def arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="make bench ARGS=…", description="What a delivery costs, beside others.")
-    parser.add_argument("--case", nargs="+", choices=list(CASES), metavar="CASE", help="only these; see --list")
-    parser.add_argument("--list", action="store_true", help="tell which cases and systems there are")
-    parser.add_argument("--quick", action="store_true", help="one short round of everything")
-    parser.add_argument("--rounds", type=int)
-    parser.add_argument("--seconds", type=float, help="length of a steady round")
-    parser.add_argument("--connections", type=int, nargs="+")
-    parser.add_argument("--systems", nargs="+", choices=list(choice.ALL), metavar="SYSTEM")
-    parser.add_argument("--json", type=Path, help="write all figures here")
-    return parser.parse_args()
+def parser() -> argparse.ArgumentParser:
+    found = argparse.ArgumentParser(prog='make bench ARGS="…"', description="What a delivery costs, beside others.")
+    found.add_argument("--list", action="store_true", help="tell which cases and systems there are")
+    found.add_argument("--case", nargs="+", choices=list(CASES), metavar="CASE", help="only these; see --list")
+    found.add_argument("--systems", nargs="+", choices=list(choice.ALL), metavar="SYSTEM", help="only these")
+    found.add_argument("--quick", action="store_true", help="one short round of everything")
+    found.add_argument("--rounds", type=int, help="rounds of each system, in turn; medians are compared")
+    found.add_argument("--seconds", type=float, help="length of a round at an even pace")
+    found.add_argument("--connections", type=int, nargs="+", help="instead of the case's own numbers")
+    found.add_argument("--json", type=Path, metavar="FILE", help="add the figures to this file, case by case")
+    found.add_argument("--read", action="store_true", help="measure nothing: take what --json has")
+    found.add_argument("--plots", type=Path, metavar="FOLDER", help="draw pictures of what --json has")
+    found.add_argument("--docs", action="store_true", help=f"write what --json has into {document.PAGE.name}")
+    return found
 
 
 def main() -> None:
-    given = arguments()
-    if given.list:
+    options = parser().parse_args()
+    if options.list:
         for name, case in CASES.items():
             print(f"{name:10}  {case.SUMMARY}")
         print("systems: " + ", ".join(choice.ALL))
         return
+    if options.json is None and (options.read or options.plots or options.docs):
+        parser().error("--read, --plots and --docs need --json FILE")
+    rows = [] if options.read else measure(options)
+    figures = Figures.of(machine.facts(), rows)
+    if options.json is not None:
+        kept = Figures.load(options.json) if options.json.exists() else Figures({}, [])
+        figures = kept if options.read else kept.updated(figures)
+        options.json.parent.mkdir(parents=True, exist_ok=True)
+        options.json.write_text(json.dumps(figures.as_json(), indent=1) + "\n", "utf-8")
+    print(report.goal_table(goals(figures)))
+    if options.docs:
+        document.PAGE.write_text(document.rewrite(document.PAGE.read_text("utf-8"), figures), "utf-8")
+    for path in plots.draw_all(figures, options.plots) if options.plots else []:
+        print(path)
+
+
+def measure(given: argparse.Namespace) -> list[Row]:
+    """Run the cases, and print each one's table as soon as it is there."""
+    for sentence in dict.fromkeys(choice.absent().values()):
+        print(sentence, file=sys.stderr)
+    raise_file_limit()
+    stand_aside()
     options = Options(
         given.rounds,
         given.seconds,
@@ -42,19 +70,13 @@ def main() -> None:
         tuple(given.systems) if given.systems else None,
         given.quick,
     )
-    for sentence in dict.fromkeys(choice.absent().values()):
-        print(sentence, file=sys.stderr)
-    raise_file_limit()
-    stand_aside()
     rows = []
     for name in given.case or CASES:
         found = CASES[name].run(options)
         progress.done()
         print(report.table(found, CASES[name].COLUMNS), flush=True)
-        rows += [row.as_json() for row in found]
-    if given.json:
-        given.json.parent.mkdir(parents=True, exist_ok=True)
-        given.json.write_text(json.dumps({"machine": machine.facts(), "rows": rows}, indent=1) + "\n")
+        rows += found
+    return rows
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 // The load client: holds many SSE connections in one process, counts what arrives and how late, and is never the
 // bottleneck itself.
 // usage: load HOST PORT PLAN
-// PLAN is a file with a line for each connection: PATH, and after tabs its header lines.
+// PLAN is a file with a line for each connection: PATH, and after tabs its header lines. ":8001/path" is at another port.
 //
 // An event is counted by its mark, "@" and the 16 digits of the microsecond at which it was published (CLOCK_MONOTONIC),
 // or, in the mode "blank", by the blank line that ends it. Commands come as lines on standard input, each gets one line:
@@ -137,7 +137,9 @@ static void receive(Conn *c) {
 static void connect_next(void) {
   char request[8192];
   Conn *c = &conns[made];
-  const char *line = plan[made % planned];
+  char *line = plan[made % planned];
+  struct sockaddr_in target = address;
+  if (*line == ':') target.sin_port = htons((unsigned short)strtol(line + 1, &line, 10));
   size_t path = strcspn(line, "\t");
   int length = snprintf(request, sizeof request, "GET %.*s HTTP/1.1\r\nHost: %s\r\nAccept: text/event-stream\r\n",
                         (int)path, line, host);
@@ -151,7 +153,7 @@ static void connect_next(void) {
   length += snprintf(request + length, sizeof request - (size_t)length, "\r\n");
   if (length >= (int)sizeof request) fail("a request is too long", request);
   c->fd = socket(AF_INET, SOCK_STREAM, 0);
-  if (c->fd < 0 || connect(c->fd, (struct sockaddr *)&address, sizeof address) < 0) fail("connect", strerror(errno));
+  if (c->fd < 0 || connect(c->fd, (struct sockaddr *)&target, sizeof target) < 0) fail("connect", strerror(errno));
   if (write(c->fd, request, (size_t)length) != length) fail("write", strerror(errno));
   fcntl(c->fd, F_SETFL, O_NONBLOCK);
   c->opened = c->last = c->column = c->in_id = 0;

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import statistics
 from dataclasses import dataclass, field
-from typing import Any
 
-from tests.bench.histogram import Histogram, merged, percentile
+from tests.bench.histogram import Histogram, percentile
 
 PERCENTILES = {"p50_ms": 50.0, "p99_ms": 99.0, "p999_ms": 99.9}
 
@@ -38,15 +37,6 @@ class Row:
         found = [sample.figures[name] for sample in self.samples if name in sample.figures]
         return statistics.median(found) if found else float("nan")
 
-    def as_json(self) -> dict[str, Any]:
-        names = dict.fromkeys(name for sample in self.samples for name in sample.figures)
-        latency = merged(sample.latency for sample in self.samples)
-        return {
-            "case": self.case,
-            "setting": self.setting,
-            "system": self.system,
-            "label": self.label,
-            "figures": {name: round(self.figure(name), 4) for name in names},
-            "rounds": [{name: round(value, 4) for name, value in each.figures.items()} for each in self.samples],
-            "latency_us": {str(edge): latency[edge] for edge in sorted(latency)},
-        }
+    def names(self) -> list[str]:
+        """What was measured."""
+        return list(dict.fromkeys(name for sample in self.samples for name in sample.figures))

@@ -9,7 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
-UNDER_TEST: Final = {0}
+UNDER_TEST: Final = 0
 """The core of the process under test; everything else stays on the others."""
 
 
@@ -27,15 +27,19 @@ def resident_kib(pid: int) -> int:
 
 def stand_aside() -> None:
     """Leave the first core to the process under test: this process and those that it starts take the others."""
-    others = os.sched_getaffinity(0) - UNDER_TEST
+    others = os.sched_getaffinity(0) - {UNDER_TEST}
     if others:
         os.sched_setaffinity(0, others)
 
 
-def give_own_core(pid: int) -> None:
-    """Put a process that is to be measured on the first core, with all its threads."""
+def give_own_core(pid: int, number: int = 0) -> None:
+    """Put a process that is to be measured on the first core, with all its threads.
+
+    ``number`` counts processes that are measured together: each has its own core where enough are left to the others.
+    """
+    core = number if (os.cpu_count() or 1) >= number + 3 else UNDER_TEST
     for task in Path(f"/proc/{pid}/task").iterdir():
-        os.sched_setaffinity(int(task.name), UNDER_TEST)
+        os.sched_setaffinity(int(task.name), {core})
 
 
 class ProgramEnded(Exception):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final, Protocol
 
-from tests.bench.cases import burst, connect, memory, resume, steady, viewers
+from tests.bench.cases import burst, connect, dialects, growth, memory, mix, nodes, publish, resume, steady, viewers
 from tests.bench.measurement import Row
 from tests.bench.options import Options
 
@@ -21,5 +21,17 @@ class Case(Protocol):
     def run(self, options: Options) -> list[Row]: ...
 
 
-_ALL: Final[tuple[Case, ...]] = (steady, burst, viewers, memory, connect, resume)
+_ALL: Final[tuple[Case, ...]] = (
+    steady,
+    burst,
+    viewers,
+    mix,
+    resume,
+    connect,
+    memory,
+    publish,
+    growth,
+    dialects,
+    nodes,
+)
 CASES: Final[dict[str, Case]] = {case.NAME: case for case in _ALL}

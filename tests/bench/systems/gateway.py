@@ -72,6 +72,10 @@ class Gateway(System):
         """The user's own channel beside the shared one."""
         return Request(f"/v1/clients/user-{number}/events", (_bearer(number),))
 
+    def request_at(self, node: int, channel: str) -> Request:
+        """The same at another of its nodes."""
+        return Request(f":{self.nodes[node].port}{self.request(channel).path}")
+
     def prepare(self, channels: Iterable[str]) -> None:
         for channel in channels:
             kind, _, job_id = channel.partition(":")
@@ -95,9 +99,9 @@ class Gateway(System):
     def __enter__(self) -> Self:
         try:
             self._parts.enter_context(self.broker)
-            for _ in range(self._wanted):
+            for number in range(self._wanted):
                 node = self._parts.enter_context(Node(self.broker.url, PREFIX, **self._settings))
-                give_own_core(node.pid)
+                give_own_core(node.pid, number)
                 self.nodes.append(node)
             self.port = self.nodes[0].port
             self._publisher = self._parts.enter_context(Publisher.from_url(self.broker.url, prefix=PREFIX))

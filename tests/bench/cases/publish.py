@@ -1,0 +1,130 @@
+"""How many durable events a second the publisher brings into Redis, beside bare ``PUBLISH``, which keeps nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from typing import Final, NamedTuple
+
+import redis
+
+from publisher import AsyncPublisher, Publisher
+from tests.bench import payload
+from tests.bench.audience import Audience, audience
+from tests.bench.measurement import Row, Sample
+from tests.bench.options import Options
+from tests.bench.processes import cpu_seconds, give_own_core
+from tests.bench.rounds import alternate
+from tests.bench.systems import choice
+from tests.bench.systems.gateway import PREFIX, Gateway
+from tests.bench.systems.nchan import NchanRedis
+from tests.bench.systems.system import SHARED, System, events
+from tests.support.broker import Broker
+
+NAME: Final = "publish"
+SUMMARY: Final = "durable events per second, each way beside bare PUBLISH; and what an event costs Redis, beside nchan"
+COLUMNS: Final = ("events_per_s", "of_bare", "publisher_us_per_event", "redis_us_per_event")
+BATCH: Final = 100
+THREADS: Final = 4
+CHANNEL: Final = "topic:bench"
+
+
+class Way(NamedTuple):
+    """``send`` publishes about so many events."""
+
+    name: str
+    send: Callable[[int], None]
+
+
+def run(options: Options) -> list[Row]:
+    return [*throughput(options), *cost_for_redis(options)]
+
+
+def throughput(options: Options) -> list[Row]:
+    """Nobody listens. Each way is measured right beside bare PUBLISH; Redis has a core of its own."""
+    count = 1000 if options.quick else 8000
+    with ExitStack() as parts:
+        broker = parts.enter_context(Broker())
+        give_own_core(broker.pid)
+        bare = parts.enter_context(redis.Redis.from_url(broker.url))
+        publisher = parts.enter_context(Publisher.from_url(broker.url, prefix=PREFIX))
+        found = ways(broker.url, bare, publisher)
+
+        def measure(way: Way) -> Sample:
+            # Half of the bare ones before, half after: what drifts hits both.
+            before = rate(found[0], count // 2, broker)["events_per_s"]
+            figures = rate(way, count, broker)
+            after = rate(found[0], count // 2, broker)["events_per_s"]
+            return Sample({**figures, "of_bare": figures["events_per_s"] / (2 / (1 / before + 1 / after))})
+
+        samples = alternate(found, options.rounds_or(3), measure, lambda way: way.name, NAME)
+    return [Row(NAME, "nobody listens", w.name, w.name, s) for w, s in zip(found, samples, strict=True)]
+
+
+def ways(url: str, bare: redis.Redis, publisher: Publisher) -> list[Way]:
+    def bare_publish(count: int) -> None:
+        for _ in range(count):
+            bare.publish(CHANNEL, payload.encoded())
+
+    def blocking(count: int) -> None:
+        for _ in range(count):
+            publisher.publish(CHANNEL, "tick", payload.data())
+
+    def threads(count: int) -> None:
+        with ThreadPoolExecutor(THREADS) as pool:
+            list(pool.map(blocking, [count // THREADS] * THREADS))
+
+    def many(count: int) -> None:
+        for _ in range(count // BATCH):
+            publisher.publish_many(events([CHANNEL] * BATCH))
+
+    return [
+        Way("bare PUBLISH", bare_publish),
+        Way("blocking", blocking),
+        Way(f"{THREADS} threads", threads),
+        Way("publish_many", many),
+        Way("asyncio", lambda count: asyncio.run(asyncio_publish(url, count))),
+    ]
+
+
+async def asyncio_publish(url: str, count: int) -> None:
+    """So many at a time as a backend has requests under way."""
+    async with AsyncPublisher.from_url(url, prefix=PREFIX) as publisher:
+        for _ in range(count // BATCH):
+            await asyncio.gather(*[publisher.publish(CHANNEL, "tick", payload.data()) for _ in range(BATCH)])
+
+
+def rate(way: Way, count: int, broker: Broker) -> dict[str, float]:
+    start, own, server = time.monotonic(), time.process_time(), cpu_seconds(broker.pid)
+    way.send(count)
+    return {
+        "events_per_s": count / (time.monotonic() - start),
+        "publisher_us_per_event": (time.process_time() - own) / count * 1e6,
+        "redis_us_per_event": (cpu_seconds(broker.pid) - server) / count * 1e6,
+    }
+
+
+def cost_for_redis(options: Options) -> list[Row]:
+    """One viewer on one server, so that each event is kept, announced and delivered."""
+    count = 500 if options.quick else 3000
+    with ExitStack() as parts:
+        systems: list[System] = choice.pick([NchanRedis, Gateway], options.systems)
+        crowd = [parts.enter_context(audience(system, [SHARED])) for system in systems]
+        contestants = [(each, batched) for each in crowd for batched in (False, True)]
+
+        def measure(contestant: tuple[Audience, bool]) -> Sample:
+            each, batched = contestant
+            sample = each.burst([SHARED] * count) if batched else each.steady([SHARED] * count, 1e9)
+            sample.figures["events_per_s"] = sample.figures["deliveries_per_s"]
+            return sample
+
+        found = alternate(contestants, options.rounds_or(3), measure, lambda c: c[0].system.label, NAME)
+    rows = []
+    for (each, batched), samples in zip(contestants, found, strict=True):
+        how = "batched" if batched else "one by one"
+        name = f"{each.system.name}-{how.replace(' ', '-')}"
+        rows.append(Row(NAME, "one viewer", name, f"{each.system.label}, {how}", samples))
+    return rows
