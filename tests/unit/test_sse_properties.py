@@ -7,8 +7,7 @@ import itertools
 from typing import Any
 
 import orjson
-import pytest
-from hypothesis import given, settings
+from hypothesis import given, note, settings
 from hypothesis import strategies as st
 
 from gateway import cursor, sse
@@ -137,18 +136,14 @@ job_data = st.fixed_dictionaries(
 )
 
 
-@pytest.mark.parametrize("name", ENCODERS)
-def test_no_dialect_lets_an_event_out_of_its_block(name: str) -> None:
+@settings(max_examples=150)
+@given(events(st.sampled_from(sorted(channels.JOB_TYPES)) | types, job_data | json_values), cuts)
+def test_no_dialect_lets_an_event_out_of_its_block(event: Event, sizes: list[int]) -> None:
     """Also where the data of a job's event is not what the job calls write."""
-    encoder = ENCODERS[name]
-
-    @settings(max_examples=150)
-    @given(events(st.sampled_from(sorted(channels.JOB_TYPES)) | types, job_data | json_values), cuts)
-    def run(event: Event, sizes: list[int]) -> None:
+    for name, encoder in ENCODERS.items():
+        note(name)
         block = encoder.event(event)
         check_blocks([] if block is None else [block], event, sizes)
-
-    run()
 
 
 def check_blocks(blocks: list[bytes], event: Event, sizes: list[int]) -> None:
@@ -186,13 +181,13 @@ whole_jobs = st.builds(
 )
 
 
-@pytest.mark.parametrize("name", ENCODERS)
-def test_no_dialect_lets_a_state_or_what_it_says_itself_out_of_its_blocks(name: str) -> None:
-    encoder = ENCODERS[name]
-
-    @settings(max_examples=100)
-    @given(whole_jobs, events(), ids, st.sampled_from(Closing), cuts)
-    def run(job: Job, event: Event, an_id: str, closing: Closing, sizes: list[int]) -> None:
+@settings(max_examples=100)
+@given(whole_jobs, events(), ids, st.sampled_from(Closing), cuts)
+def test_no_dialect_lets_a_state_or_what_it_says_itself_out_of_its_blocks(
+    job: Job, event: Event, an_id: str, closing: Closing, sizes: list[int]
+) -> None:
+    for name, encoder in ENCODERS.items():
+        note(name)
         blocks = [
             *encoder.opened("c1", [f"client:{an_id}", "broadcast"], True),
             *encoder.reset(f"topic:{an_id}", "history_lost"),
@@ -205,8 +200,6 @@ def test_no_dialect_lets_a_state_or_what_it_says_itself_out_of_its_blocks(name: 
         assert len(parsed(sse.retry(5) + blocks[0] if blocks else b"", sizes)) == bool(blocks)
         beat = encoder.heartbeat()
         assert len(parsed(beat + line(event) + (PLAIN.event(event) or b""), sizes)) == 1 + beat.count(b"data:")
-
-    run()
 
 
 @given(st.lists(st.integers(1, 20_000), max_size=12), cuts)
