@@ -9,10 +9,10 @@ import sys
 from collections.abc import Sequence
 from typing import Final, NoReturn
 
-from gateway.commands import common, dev, doctor, publish, serve, tail, token
+from gateway.commands import bench, common, dev, doctor, publish, serve, tail, token
 from gateway.version import version
 
-COMMANDS: Final = (dev, serve, token, publish, tail, doctor)
+COMMANDS: Final = (dev, serve, token, publish, tail, doctor, bench)
 GATEWAY_PACKAGES: Final = ("starlette", "uvicorn", "httptools", "hiredis", "jwt", "cryptography", "prometheus_client")
 INTERRUPTED: Final = 130
 

@@ -15,7 +15,8 @@ _HEAD = """\
 `--help`. Settings come from the environment ([settings](settings.md)); `--redis-url` counts before `GATEWAY_REDIS_URL`.
 
 Exit codes: 0 when all went well (for `dev` and `serve` also after a signal), 2 for arguments that make no sense, 130
-for `publish` and `tail` after Ctrl-C, 1 for anything else. What you can mend is told in one sentence on stderr.
+for `publish`, `tail` and `bench` after Ctrl-C, 1 for anything else. What you can mend is told in one sentence on
+stderr.
 
 This page is generated: `python -m gateway.commands_reference > docs/reference/commands.md`.
 """

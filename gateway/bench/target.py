@@ -1,0 +1,67 @@
+"""Where a load test goes: an address that is this machine's own, unless the user says that it may be another."""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+import ssl
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from publisher.address import Address
+
+
+class NotAllowed(Exception):
+    """The load test may not, or cannot, go there; the sentence says what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A node's base URL, looked up once."""
+
+    url: str
+    host: str
+    address: str
+    port: int
+    path: str
+    """In front of ``/v1/…``; without a slash at the end."""
+    tls: ssl.SSLContext | None
+
+    def request(self, method: str, path: str, headers: dict[str, str]) -> bytes:
+        """The head of an HTTP/1.1 request."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        lines = [f"{method} {self.path}{path} HTTP/1.1", f"Host: {host}:{self.port}"]
+        lines += [f"{name}: {value}" for name, value in headers.items()]
+        return "\r\n".join([*lines, "", ""]).encode("latin-1")
+
+
+def look_up(url: str, *, remote: bool) -> Target:
+    """The target of a base URL that has been checked for form. Raises :class:`NotAllowed`."""
+    parts = urlsplit(url)
+    host, tls = parts.hostname or "", parts.scheme == "https"
+    port = parts.port or (443 if tls else 80)
+    address = _address(host, port, remote)
+    return Target(url.rstrip("/"), host, address, port, parts.path.rstrip("/"), _context() if tls else None)
+
+
+def check_broker(place: Address, *, remote: bool) -> None:
+    """Raise :class:`NotAllowed` where Redis is on another machine: each event costs it something, too."""
+    for host, port in place.hosts:
+        _address(host, port, remote)
+
+
+def _address(host: str, port: int, remote: bool) -> str:
+    try:
+        found = [str(entry[4][0]) for entry in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)]
+    except (OSError, UnicodeError):
+        raise NotAllowed(f"The host {host} is not known here; check the address.") from None
+    if not remote and not all(ipaddress.ip_address(each.partition("%")[0]).is_loopback for each in found):
+        raise NotAllowed(
+            f"{host} is not this machine. A load test can take a service down: point it only at what is yours, "
+            "and confirm that with --remote."
+        )
+    return found[0]
+
+
+def _context() -> ssl.SSLContext:
+    return ssl.create_default_context()
