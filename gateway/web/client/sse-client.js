@@ -238,6 +238,7 @@ class Credentials {
   #timeoutMs;
   #held = null;
   #heldToken = null;
+  #subject;
 
   constructor(options, { url, channels }) {
     this.#token = options.token ?? null;
@@ -258,6 +259,15 @@ class Credentials {
 
   get any() {
     return this.#mint !== null || this.#ticket !== null || this.#token !== null;
+  }
+
+  get current() {
+    return this.#held;
+  }
+
+  /** From now on only tokens of this subject are good. */
+  expect(subject) {
+    this.#subject = subject;
   }
 
   /** `{token, ticket, expiresAt, refreshAt}`, all null without credentials. Throws StreamError. */
@@ -285,6 +295,9 @@ class Credentials {
   async #ownToken(reason, signal) {
     const token = (await this.#call("token", this.#token, reason, signal)) ?? null;
     if (token !== null && typeof token !== "string") throw noCredential("token", "it gave something that is no string");
+    if (this.#subject !== undefined && (token ? tokenSubject(token) : null) !== this.#subject) {
+      throw new StreamError("subject_changed", "The token is another user's now; connect again for that user.", { final: true });
+    }
     return token || null;
   }
 
@@ -332,8 +345,9 @@ function lease(found, text, seconds) {
   const expiresAt = typeof seconds === "number" ? seconds * 1000 : tokenExpiry(text);
   const left = lifetime(text, expiresAt);
   if (left === null) return { ...found, expiresAt: null, refreshAt: null };
-  // A short-lived one is renewed after three quarters of its life.
-  return { ...found, expiresAt: Date.now() + left, refreshAt: Date.now() + Math.max(left * 0.75, left - EXPIRY_MARGIN_MS) };
+  // Half a minute before its end; a short-lived one after three quarters of its life, but two seconds before.
+  const margin = Math.min(EXPIRY_MARGIN_MS, Math.max(left / 4, 2000));
+  return { ...found, expiresAt: Date.now() + left, refreshAt: Date.now() + Math.max(0, left - margin) };
 }
 
 function noCredential(name, what, cause) {
@@ -367,10 +381,10 @@ async function refusal(response, what) {
  */
 class Stream {
   state = "connecting";
+  listener;
   #spec;
   #options;
   #credentials;
-  #listener;
   #parser = null;
   #cursor;
   #retryMs = null;
@@ -395,7 +409,7 @@ class Stream {
     this.#spec = spec;
     this.#options = options;
     this.#credentials = credentials;
-    this.#listener = listener;
+    this.listener = listener;
     this.#cursor = lastEventId;
     this.#unwatch = watchPage((what) => this.#onPage(what));
     queueMicrotask(() => void this.#run());
@@ -428,22 +442,22 @@ class Stream {
   #end(closed) {
     if (this.#stopped) return;
     this.stop();
-    this.#listener.end(closed);
+    this.listener.end(closed);
   }
 
   #fail(error) {
     if (this.#stopped) return;
     const final = error.final ? error : new StreamError(error.code, error.message, { ...error, final: true, cause: error.cause });
     this.stop();
-    this.#listener.error(final);
-    this.#listener.end({ reason: final.code, error: final });
+    this.listener.error(final);
+    this.listener.end({ reason: final.code, error: final });
   }
 
   #setState(state, more) {
     if (this.#stopped || this.state === state) return;
     const previous = this.state;
     this.state = state;
-    this.#listener.state({ state, previous, ...more });
+    this.listener.state({ state, previous, ...more });
   }
 
   async #run() {
@@ -504,7 +518,7 @@ class Stream {
     this.#attempts += 1;
     this.#held = error.retryAfterMs != null || error.code === "refused";
     // A clean end that the server had announced is no trouble.
-    if (error.code !== "closed_by_server") this.#listener.error(error);
+    if (error.code !== "closed_by_server") this.listener.error(error);
     this.#setState("waiting", { retryInMs: delay, reason: error.reason ?? error.code });
     await this.#sleep(delay);
     this.#held = false;
@@ -582,7 +596,7 @@ class Stream {
         }
         this.#cursor = this.#parser.lastEventId;
         if (this.state !== "open" && !this.#spec.native && close === null) this.#open({});
-        await this.#listener.room?.(signal);
+        await this.listener.room?.(signal);
         this.#lastByte = Math.max(this.#lastByte, Date.now() - 1); // waiting for a slow reader is no silence
       }
     } finally {
@@ -601,7 +615,7 @@ class Stream {
     this.#cursor = parsed.lastEventId;
     if (event.type === "stream.open") this.#open(event.data);
     else if (this.state !== "open" && event.type !== "stream.close") this.#open({});
-    this.#listener.event(event);
+    this.listener.event(event, parsed);
     return event.type === "stream.close" && typeof event.data === "object" ? (event.data ?? {}) : null;
   }
 
@@ -609,7 +623,7 @@ class Stream {
     this.#attempts = 0;
     this.#opened += 1;
     this.#setState("open");
-    this.#listener.open({ resumed: resumed ?? this.#cursor !== "", reconnected: this.#opened > 1, connection, channels });
+    this.listener.open({ resumed: resumed ?? this.#cursor !== "", reconnected: this.#opened > 1, connection, channels });
   }
 
   /** What the end of the stream means. */
@@ -647,7 +661,7 @@ class Stream {
     try {
       next = await this.#credentials.get("expiring", signal);
     } catch (error) {
-      if (!signal.aborted) this.#listener.error(error);
+      if (!signal.aborted) this.listener.error(error);
     }
     if (signal.aborted || this.#stopped) return;
     this.#askedAgain = false;
@@ -668,7 +682,8 @@ class Stream {
       this.#beatMs = this.#beatMs === null ? gap : Math.max(gap, this.#beatMs * 0.9);
     }
     this.#lastBeat = now;
-    this.#listener.beat?.();
+    this.#watchSilence(); // it may be known only now how long to wait
+    this.listener.beat?.();
   }
 
   /** Milliseconds of silence after which a stream is dead; 0: never. */
@@ -729,6 +744,709 @@ function unwrapped({ type, data: raw, lastEventId: id }, native) {
   return { type, data, raw, id };
 }
 
+// One connection for all tabs -----------------------------------------------------------------------------------------
+//
+// A member (one `connect`) always begins with a stream of its own, which shows that its channels may be read and brings
+// their newest state. Then it asks the tabs' leader to carry its channels. The leader has one stream for the channels of
+// all tabs (the carrier) and repeats its events on a BroadcastChannel, with the position of each; as soon as a member has
+// everything up to the leader's position, it is attached and lets its own stream go. From then on it takes an event only
+// if that is the next one: what it has already is dropped, and a hole makes it go back to a stream of its own, from its
+// own cursor, until it has caught up. So neither a late tab nor the death of a leader loses or repeats an event, and
+// nothing has to be buffered. Tokens never leave their tab: the carrier uses one of the leading tab.
+
+const SETTLE_MS = 200; // how long a new leader waits for the positions of the tabs
+const GATHER_MS = 50; // wishes that come together are served together
+const GRACE_MS = 2000; // how long a member waits for a new leader before it helps itself
+const RENEW_MS = 20_000; // how often a tab repeats what it needs
+const FORGET_MS = 150_000; // a tab that has said nothing for so long is gone
+const LEADER_BEAT_MS = 10_000;
+const LEADER_SILENCE_MS = 45_000;
+const REFUSED = new Set(["not_found", "forbidden", "bad_request"]);
+
+/** Where a part of a cursor (`TAG.EPOCH.SEQ.MARK`, `TAG.0` before the first event) stands; null while it is no position. */
+function position(part) {
+  const [, epoch, seq, mark] = part.split(".");
+  if (epoch === "0" && seq === undefined) return { epoch: "", seq: 0 };
+  return mark !== undefined && !mark.endsWith("~") && /^[1-9][0-9]*$/.test(seq) ? { epoch, seq: Number(seq) } : null;
+}
+
+/** Whether who has `mine` lacks nothing up to `theirs`. */
+function covers(mine, theirs) {
+  const [here, there] = [position(mine), position(theirs)];
+  return here !== null && there !== null && here.seq >= there.seq && (here.epoch === there.epoch || there.seq === 0);
+}
+
+/** Takes the cursors of one stream apart: `stream.open` names its channels in the order of the cursor's parts. */
+class Tags {
+  #channels = new Map();
+
+  learn(channels, id) {
+    const parts = id.split(",");
+    this.#channels = parts.length === channels?.length ? new Map(parts.map((part, i) => [part.split(".")[0], channels[i]])) : new Map();
+  }
+
+  /** Part by channel; empty where this is no cursor of a node. */
+  split(id) {
+    const found = new Map();
+    for (const part of id.split(",")) {
+      const channel = this.#channels.get(part.split(".")[0]);
+      if (channel !== undefined) found.set(channel, part);
+    }
+    return found;
+  }
+}
+
+/** Who the tabs of a session have in common; null where that cannot be known, and sharing might mix up two users. */
+function commonUser(options) {
+  if (options.ticket != null || options.ticketUrl) return null;
+  if (options.token != null) return "token";
+  if (options.subject !== undefined) return `subject ${options.subject}`;
+  return options.credentials === "omit" ? "anonymous" : null;
+}
+
+function canShare(spec, options) {
+  return spec.native && commonUser(options) !== null && globalThis.navigator?.locks !== undefined && globalThis.BroadcastChannel !== undefined;
+}
+
+/** One `connect` with `shared`. To its Connection it is what a Stream is. */
+class Member {
+  attached = false;
+  channels = [];
+  parts = new Map();
+  state = "connecting";
+  #spec;
+  #options;
+  #credentials;
+  #listener;
+  #tags = new Tags();
+  #stream = null;
+  #session = null;
+  #ended = new Set();
+  #grace;
+  #news = false;
+  #shown = false;
+  #stopped = false;
+
+  constructor(spec, options, credentials, listener, lastEventId) {
+    this.#spec = spec;
+    this.#options = options;
+    this.#credentials = credentials;
+    this.#listener = listener;
+    this.#alone(lastEventId);
+  }
+
+  get options() {
+    return this.#options;
+  }
+
+  /** The node's address, without a path of its API. */
+  get node() {
+    return nodeOf(this.#spec.url);
+  }
+
+  get lastEventId() {
+    return this.#stream?.lastEventId ?? this.channels.map((channel) => this.parts.get(channel)).join(",");
+  }
+
+  /** Whether all its channels stand somewhere, so that another stream can go on from there. */
+  get told() {
+    return this.channels.length > 0 && this.channels.every((channel) => this.parts.has(channel) && position(this.parts.get(channel)) !== null);
+  }
+
+  reconnect() {
+    if (this.#stream !== null) this.#stream.reconnect();
+    else this.#session?.toLeader({ t: "again" });
+  }
+
+  stop() {
+    if (this.#stopped) return;
+    this.#stopped = true;
+    this.attached = false;
+    clearTimeout(this.#grace);
+    this.#stream?.stop();
+    this.#session?.leave(this);
+  }
+
+  /** Its own stream, for the leader to go on with as the carrier. */
+  give(listener) {
+    const stream = this.#stream;
+    if (stream === null || stream.state !== "open") return null;
+    this.#stream = null;
+    this.attached = true;
+    stream.listener = listener;
+    return stream;
+  }
+
+  get tags() {
+    return this.#tags;
+  }
+
+  // With a stream of its own ---
+
+  #alone(cursor) {
+    this.attached = false;
+    clearTimeout(this.#grace);
+    const stream = new Stream(this.#spec, this.#options, this.#credentials, {
+      event: (event) => this.#own(event),
+      open: (info) => {
+        this.#news = this.state !== "open";
+        this.#show({ state: "open" }, info);
+      },
+      state: (change) => change.state !== "open" && this.#show(change),
+      error: (error) => this.#listener.error(error),
+      end: (closed) => this.#end(closed),
+      room: (signal) => this.#listener.room?.(signal),
+    }, cursor);
+    this.#stream = stream;
+  }
+
+  #own(event) {
+    if (event.type === "stream.open") {
+      this.channels = event.data?.channels ?? [];
+      this.#tags.learn(event.data?.channels, event.id);
+      this.#join();
+    }
+    for (const [channel, part] of this.#tags.split(event.id)) this.parts.set(channel, part);
+    this.#note(event);
+    // Another stream in the middle of the story is nobody's business.
+    if (event.type !== "stream.open" || this.#news) this.#listener.event(event);
+    if (!this.#stopped && this.#stream !== null) this.#session?.told(this);
+  }
+
+  #join() {
+    if (this.#session !== null) return;
+    const { token } = this.#credentials.current ?? {};
+    const subject = token ? tokenSubject(token) : null;
+    if (token && subject === null) return; // a token that does not say whose it is
+    const user = token ? `user ${subject}` : commonUser(this.#options);
+    if (token) this.#credentials.expect(subject);
+    this.#session = Session.of(`sse-gateway/1 ${nodeOf(this.#spec.url)} ${user}`, token ? subject : undefined);
+    this.#session.join(this);
+  }
+
+  // With the leader's words ---
+
+  /** The leader stands at `tops`. Lets the own stream go if that leaves no hole. */
+  compare(tops, flows) {
+    if (this.#stopped || !this.channels.length) return;
+    const carried = this.channels.every((channel) => tops.has(channel));
+    const whole = carried && this.channels.every((channel) => this.parts.has(channel) && covers(this.parts.get(channel), tops.get(channel)));
+    if (this.attached) {
+      const behind = carried && this.channels.some((channel) => position(tops.get(channel)) !== null && !covers(this.parts.get(channel), tops.get(channel)));
+      if (behind) this.detach();
+      else if (carried) clearTimeout(this.#grace);
+      else this.orphan();
+    } else if (whole && flows && !this.#listener.full?.()) {
+      clearTimeout(this.#grace);
+      this.attached = true;
+      this.#stream?.stop();
+      this.#stream = null;
+      this.#show({ state: "open" }, { resumed: true });
+    }
+  }
+
+  /** The leader repeats an event of `channel` (null: of all), after which the channel stands at `part`. */
+  relay(channel, part, parsed) {
+    if (!this.attached || this.#stopped || (channel !== null && !this.channels.includes(channel))) return;
+    if (this.#listener.full?.()) {
+      this.detach();
+      return;
+    }
+    const event = unwrapped({ ...parsed, lastEventId: "" }, true);
+    if (event.seq !== undefined) {
+      const here = position(this.parts.get(channel));
+      if (here !== null) {
+        const known = here.seq === 0 || here.epoch === event.epoch;
+        if (known && event.seq <= here.seq) return;
+        if (!known || event.seq !== here.seq + 1) {
+          this.detach();
+          return;
+        }
+      }
+    }
+    if (channel !== null) this.parts.set(channel, part);
+    event.id = this.lastEventId;
+    this.#note(event);
+    this.#listener.event(event);
+    if (this.#ended.size === this.channels.length) this.#end({ reason: "finished" });
+  }
+
+  /** The leader has trouble, or none any more. */
+  carrier(change) {
+    if (this.attached) this.#show(change, { resumed: true });
+  }
+
+  trouble(error) {
+    if (this.attached) this.#listener.error(error);
+  }
+
+  /** There is no leader for it at the moment: one comes soon, or it helps itself. */
+  orphan() {
+    if (!this.attached) return;
+    clearTimeout(this.#grace);
+    this.#grace = setTimeout(() => this.detach(), GRACE_MS);
+  }
+
+  /** Go on with a stream of its own, from where it stands. */
+  detach() {
+    if (!this.attached || this.#stopped) return;
+    this.#alone(this.channels.map((channel) => this.parts.get(channel)).join(","));
+  }
+
+  ended(closed) {
+    if (this.attached) this.#end(closed);
+  }
+
+  #note({ type, channel, data }) {
+    if (TERMINAL.has(type) && channel?.startsWith("job:")) this.#ended.add(channel);
+    if (type === "job.state") {
+      const name = `job:${data?.job_id}`;
+      const over = ["completed", "failed", "cancelled"].includes(data?.status);
+      if (this.channels.includes(name)) this.#ended[over ? "add" : "delete"](name);
+    }
+  }
+
+  /** Changes of stream are nobody's business while events flow on. */
+  #show({ state, retryInMs, reason }, info = {}) {
+    const previous = this.state;
+    if (this.#stopped || state === previous || (state === "connecting" && previous === "open")) return;
+    this.state = state;
+    this.#listener.state({ state, previous, retryInMs, reason });
+    if (state === "open") {
+      this.#listener.open({ ...info, resumed: info.resumed ?? true, reconnected: this.#shown });
+      this.#shown = true;
+    }
+  }
+
+  #end(closed) {
+    if (this.#stopped) return;
+    this.stop();
+    this.#listener.end(closed);
+  }
+}
+
+/** The members of this tab that have node and user in common, and their way to the other tabs. */
+class Session {
+  static #all = new Map();
+
+  static of(name, subject) {
+    if (!Session.#all.has(name)) Session.#all.set(name, new Session(name, subject));
+    return Session.#all.get(name);
+  }
+
+  tab = Math.random().toString(36).slice(2);
+  members = new Set();
+  subject;
+  #name;
+  #channel = null;
+  #leader = null;
+  #term = 0;
+  #tops = new Map();
+  #flows = false;
+  #failures = 0;
+  #election = null;
+  #unwatch = null;
+  #renewed = 0;
+  #heard = 0;
+  #silence;
+  #gather;
+
+  constructor(name, subject) {
+    this.#name = name;
+    this.subject = subject;
+  }
+
+  join(member) {
+    this.members.add(member);
+    if (this.#channel === null) this.#open();
+  }
+
+  leave(member) {
+    if (!this.members.delete(member)) return;
+    this.#leader?.left(member);
+    if (this.members.size > 0) this.#wish();
+    else this.#close();
+  }
+
+  #open() {
+    this.#channel = new BroadcastChannel(this.#name);
+    this.#channel.onmessage = ({ data }) => this.#hear(data);
+    this.#unwatch ??= watchTab(() => this.#suspend(), () => this.#revive());
+    this.#elect();
+  }
+
+  #close() {
+    this.#unwatch?.();
+    this.#unwatch = null;
+    this.#suspend();
+    Session.#all.delete(this.#name);
+  }
+
+  /** The page is going, perhaps to come back: another tab should lead. */
+  #suspend() {
+    clearTimeout(this.#silence);
+    clearTimeout(this.#gather);
+    this.#gather = undefined;
+    this.toLeader({ t: "bye" });
+    this.#election?.abort();
+    this.#election = null;
+    this.#channel?.close();
+    this.#channel = null;
+    this.#term = 0;
+    this.#tops.clear();
+  }
+
+  #revive() {
+    if (this.#channel !== null) return;
+    this.#open();
+    for (const member of this.members) member.detach();
+  }
+
+  // Who leads ---
+
+  /** Lead as soon as nobody else does; with `steal` at once, because the one who leads has gone silent. */
+  #elect(steal = false) {
+    this.#election?.abort();
+    const election = new AbortController();
+    this.#election = election;
+    let leader = null;
+    const lead = () =>
+      new Promise((release) => {
+        if (election.signal.aborted) return release();
+        leader = new Leader(this, (message) => this.#say(message), Math.max(Date.now(), Math.floor(this.#term) + 1) + Math.random());
+        this.#leader = leader;
+        leader.resign = () => {
+          leader.stop();
+          if (this.#leader === leader) this.#leader = null;
+          release();
+        };
+        election.signal.addEventListener("abort", leader.resign, { once: true });
+        return leader.start();
+      });
+    navigator.locks
+      .request(this.#name, steal ? { steal: true } : { signal: election.signal }, lead)
+      .catch(() => {}) // aborted, or stolen by a tab that took this one for dead
+      .then(() => {
+        leader?.resign();
+        if (this.#election !== election) return;
+        const delay = (0.5 + Math.random() / 2) * 2000 * 2 ** Math.min(this.#failures, 5);
+        this.#failures += 1;
+        setTimeout(() => this.#election === election && this.#elect(), delay);
+      });
+  }
+
+  // Words ---
+
+  /** From the leader of this tab, to its own members and to all other tabs. */
+  #say(message) {
+    this.#channel?.postMessage(message);
+    this.#hear(message);
+  }
+
+  toLeader(message) {
+    const from = { ...message, tab: this.tab };
+    if (this.#leader !== null) this.#leader.hear(from);
+    else this.#channel?.postMessage(from);
+  }
+
+  #hear(message) {
+    if (message?.tab !== undefined) {
+      this.#leader?.hear(message);
+      return;
+    }
+    if (typeof message?.term !== "number" || message.term < this.#term) return;
+    if (message.term > this.#term) this.#tops.clear();
+    this.#term = message.term;
+    this.#heard = Date.now();
+    this.#watchLeader();
+    this.#obey(message);
+  }
+
+  #obey({ t, tops, flows, channel, part, parsed, change, closed }) {
+    if (t === "who") {
+      this.#each((member) => member.orphan());
+      this.#wish(true);
+    } else if (t === "have") {
+      this.#tops = new Map(tops);
+      this.#flows = flows;
+      if (flows) this.#failures = 0;
+      this.#each((member) => member.compare(this.#tops, flows));
+      if (Date.now() - this.#renewed > RENEW_MS) this.#wish(true);
+    } else if (t === "event") {
+      if (channel !== null) this.#tops.set(channel, part);
+      this.#each((member) => (member.attached ? member.relay(channel, part, parsed) : member.compare(this.#tops, this.#flows)));
+    } else if (t === "state") {
+      this.#flows = change.state === "open";
+      this.#each((member) => member.carrier(change));
+    }
+    else if (t === "gone") this.#each((member) => member.orphan());
+    else if (t === "end") this.#each((member) => member.ended(closed));
+  }
+
+  #each(call) {
+    for (const member of [...this.members]) call(member);
+  }
+
+  /** A member's own stream has moved. */
+  told(member) {
+    if (!member.told) return;
+    if (member.channels.every((channel) => this.#tops.has(channel))) member.compare(this.#tops, this.#flows);
+    else this.#wish();
+  }
+
+  /** Tell the leader what this tab needs, and from where on. */
+  #wish(now = false) {
+    if (!now) {
+      this.#gather ??= setTimeout(() => this.#wish(true), GATHER_MS);
+      return;
+    }
+    clearTimeout(this.#gather);
+    this.#gather = undefined;
+    this.#renewed = Date.now();
+    const need = new Map();
+    for (const member of this.members) {
+      if (!member.told) continue;
+      for (const channel of member.channels) lowest(need, channel, member.parts.get(channel));
+    }
+    this.toLeader({ t: "want", need: [...need] });
+  }
+
+  #watchLeader() {
+    clearTimeout(this.#silence);
+    if (this.#leader !== null) return;
+    this.#silence = setTimeout(() => {
+      this.#each((member) => member.detach());
+      if (this.members.size > 0) this.#elect(true);
+    }, LEADER_SILENCE_MS + Math.random() * 5000);
+  }
+}
+
+/** Of two positions of a channel the earlier one; of two histories the first that was named (the node will reset it). */
+function lowest(parts, channel, part) {
+  const [known, found] = [parts.has(channel) ? position(parts.get(channel)) : null, position(part)];
+  if (!parts.has(channel)) parts.set(channel, part);
+  else if (known && found && found.seq < known.seq && (found.epoch === known.epoch || found.seq === 0)) parts.set(channel, part);
+}
+
+/** `gone` before the page is put away, `back` when it is there again. */
+function watchTab(gone, back) {
+  const page = globalThis.document;
+  if (typeof globalThis.addEventListener !== "function") return () => {};
+  const shown = (event) => event.persisted && back();
+  globalThis.addEventListener("pagehide", gone);
+  globalThis.addEventListener("pageshow", shown);
+  page?.addEventListener("freeze", gone);
+  page?.addEventListener("resume", back);
+  return () => {
+    globalThis.removeEventListener("pagehide", gone);
+    globalThis.removeEventListener("pageshow", shown);
+    page?.removeEventListener("freeze", gone);
+    page?.removeEventListener("resume", back);
+  };
+}
+
+/** Carries the channels of all tabs on one stream and repeats what comes. */
+class Leader {
+  #session;
+  #post;
+  #term;
+  #tabs = new Map();
+  #refused = new Set();
+  #proven = new Set();
+  #tops = new Map();
+  #tags = new Tags();
+  #carrier = null;
+  #owner = null;
+  #flows = false;
+  #told = "open";
+  #reset = null;
+  #settled = false;
+  #timers = {};
+  #stopped = false;
+
+  constructor(session, post, term) {
+    this.#session = session;
+    this.#term = term;
+    this.#post = (message) => post({ ...message, term: this.#term });
+  }
+
+  start() {
+    this.#timers.beat = setInterval(() => this.#beat(), LEADER_BEAT_MS);
+    this.#timers.settle = setTimeout(() => {
+      this.#settled = true;
+      this.#arrange();
+    }, SETTLE_MS);
+    this.#post({ t: "who" });
+  }
+
+  stop() {
+    if (this.#stopped) return;
+    this.#stopped = true;
+    clearInterval(this.#timers.beat);
+    clearTimeout(this.#timers.settle);
+    clearTimeout(this.#timers.gather);
+    this.#carrier?.stop();
+    this.#carrier = null;
+    this.#post({ t: "gone" });
+  }
+
+  hear({ t, tab, need }) {
+    if (this.#stopped) return;
+    if (t === "want") this.#tabs.set(tab, { need: new Map(need), at: Date.now() });
+    else if (t === "bye") this.#tabs.delete(tab);
+    else if (t === "again") this.#carrier?.reconnect();
+    if (t !== "again") this.#soon();
+  }
+
+  /** A member of this tab has gone; if the carrier used its credentials, it takes others. */
+  left(member) {
+    if (this.#owner === member) {
+      this.#owner = null;
+      this.#soon();
+    }
+  }
+
+  #soon() {
+    if (this.#settled) this.#timers.gather ??= setTimeout(() => this.#arrange(), GATHER_MS);
+  }
+
+  #beat() {
+    this.#have();
+    this.#soon();
+  }
+
+  #have() {
+    this.#post({ t: "have", tops: [...this.#tops], flows: this.#flows });
+  }
+
+  /** What the tabs need, from where on: where the carrier stands for what it has, else the earliest that is needed. */
+  #wanted() {
+    const wanted = new Map();
+    for (const [tab, { need, at }] of this.#tabs) {
+      if (Date.now() - at > FORGET_MS && tab !== this.#session.tab) this.#tabs.delete(tab);
+      else for (const [channel, part] of need) if (!this.#refused.has(channel)) lowest(wanted, channel, part);
+    }
+    for (const [channel] of wanted) if (this.#tops.has(channel)) wanted.set(channel, this.#tops.get(channel));
+    return new Map([...wanted].slice(0, MAX_CHANNELS));
+  }
+
+  /** Open the carrier anew if it does not carry exactly what is needed. */
+  #arrange() {
+    clearTimeout(this.#timers.gather);
+    this.#timers.gather = undefined;
+    if (this.#stopped) return;
+    const wanted = this.#wanted();
+    const same = wanted.size === this.#tops.size && [...wanted.keys()].every((channel) => this.#tops.has(channel));
+    if (!same || (wanted.size > 0 && (this.#carrier === null || this.#owner === null))) this.#carry(wanted);
+    this.#have();
+  }
+
+  #carry(wanted) {
+    this.#carrier?.stop();
+    this.#carrier = null;
+    this.#flows = false;
+    this.#reset = null;
+    this.#tops = wanted;
+    if (wanted.size === 0) return;
+    const own = [...this.#session.members];
+    const exact = own.filter((member) => member.told && member.channels.length === wanted.size && member.channels.every((name) => wanted.has(name)));
+    for (const member of exact) {
+      // It goes on as the carrier: whoever stands elsewhere finds that out, and keeps a stream of its own for a while.
+      const given = member.give(this.#listener());
+      if (given === null) continue;
+      this.#owner = member;
+      this.#carrier = given;
+      this.#tags = member.tags;
+      this.#tops = new Map(member.parts);
+      this.#flows = true;
+      for (const channel of wanted.keys()) this.#proven.add(channel);
+      return;
+    }
+    this.#owner = own[0] ?? null;
+    if (this.#owner === null) return;
+    const { options } = this.#owner;
+    const spec = target([...wanted.keys()], { baseUrl: this.#owner.node });
+    const credentials = new Credentials(options, spec);
+    if (this.#session.subject !== undefined) credentials.expect(this.#session.subject);
+    const plain = { ...options, closeWhenHidden: false };
+    this.#carrier = new Stream(spec, plain, credentials, this.#listener(), [...wanted.values()].join(","));
+  }
+
+  #listener() {
+    return {
+      event: (event, parsed) => this.#event(event, parsed),
+      open: () => {},
+      state: (change) => this.#state(change),
+      error: (error) => this.#error(error),
+      end: (closed) => this.#end(closed),
+      beat: () => this.#have(),
+    };
+  }
+
+  #event(event, { type, data }) {
+    if (event.type === "stream.close") return;
+    if (event.type === "stream.open") {
+      this.#tags.learn(event.data?.channels, event.id);
+      this.#reset = null;
+      for (const channel of this.#tops.keys()) this.#proven.add(channel);
+      this.#flows = true;
+      this.#move(event.id);
+      this.#have();
+      return;
+    }
+    this.#move(event.id);
+    const channel = this.#channelOf(event);
+    if (channel === undefined) return;
+    this.#post({ t: "event", channel, part: channel === null ? "" : this.#tops.get(channel), parsed: { type, data } });
+  }
+
+  #move(id) {
+    for (const [channel, part] of this.#tags.split(id)) if (this.#tops.has(channel)) this.#tops.set(channel, part);
+  }
+
+  /** Whose event it is; null: everybody's. States say it by what stands before them. */
+  #channelOf({ type, channel, data }) {
+    if (channel !== undefined) {
+      this.#reset = null;
+      return channel;
+    }
+    if (type === "stream.reset") this.#reset = data?.channel;
+    else if (type !== "job.state") return null;
+    const name = this.#reset ?? [`job:${data?.job_id}`, `user:${data?.owner}`].find((each) => this.#tops.has(each));
+    return this.#tops.has(name) ? name : undefined;
+  }
+
+  #state({ state, retryInMs, reason }) {
+    if (state === this.#told || (state === "connecting" && this.#told === "open") || state === "closed") return;
+    this.#told = state;
+    this.#flows = state === "open";
+    this.#post({ t: "state", change: { state, retryInMs, reason } });
+  }
+
+  #error(error) {
+    for (const member of this.#session.members) member.trouble(error);
+  }
+
+  /** The carrier has ended for good. */
+  #end(closed) {
+    this.#carrier = null;
+    this.#flows = false;
+    const code = closed.error?.code;
+    if (closed.reason === "finished" || closed.reason === "ended") {
+      for (const { need } of this.#tabs.values()) for (const channel of this.#tops.keys()) need.delete(channel);
+      this.#tops = new Map();
+      this.#have();
+    } else if (code === "disconnected") {
+      this.#post({ t: "end", closed: { reason: code, error: { message: closed.error.message } } });
+    } else if (REFUSED.has(code)) {
+      const fresh = [...this.#tops.keys()].filter((channel) => !this.#proven.has(channel));
+      for (const channel of fresh.length > 0 ? fresh : this.#tops.keys()) this.#refused.add(channel);
+      this.#tops = new Map([...this.#tops].filter(([channel]) => !this.#refused.has(channel)));
+      this.#arrange();
+    } else this.resign();
+  }
+}
+
 // What users hold -----------------------------------------------------------------------------------------------------
 
 const ITERATOR_ROOM = 256;
@@ -748,7 +1466,8 @@ class Connection {
     for (const [type, handler] of Object.entries(options.events ?? {})) if (handler) this.on(type, handler);
     const spec = target(asked, options);
     const credentials = new Credentials(options, spec);
-    this.#source = new Stream(spec, options, credentials, this.#listener(), options.lastEventId ?? "");
+    const Source = options.shared && canShare(spec, options) ? Member : Stream;
+    this.#source = new Source(spec, options, credentials, this.#listener(), options.lastEventId ?? "");
     if (options.signal?.aborted) this.close();
     else options.signal?.addEventListener("abort", this.#onAbort, { once: true });
   }
@@ -795,7 +1514,12 @@ class Connection {
       error: (error) => this.#error(error),
       end: (closed) => this.#over(closed),
       room: (signal) => this.#room(signal),
+      full: () => this.#full,
     };
+  }
+
+  get #full() {
+    return [...this.#iterators].some((iterator) => iterator.full);
   }
 
   #event(event) {
@@ -842,7 +1566,7 @@ class Connection {
 
   /** Waits while an iterator has more than it can hold. */
   async #room(signal) {
-    while (!signal.aborted && [...this.#iterators].some((iterator) => iterator.full)) {
+    while (!signal.aborted && this.#full) {
       await new Promise((done) => {
         for (const iterator of this.#iterators) iterator.whenRoom = done;
         signal.addEventListener("abort", done, { once: true });
@@ -931,7 +1655,7 @@ export function applyJobEvent(job, event) {
   if (type === "job.item") {
     const { job_id, ...item } = data;
     const at = before.items.findIndex(({ item_id }) => item_id === item.item_id);
-    const items = at < 0 ? [...before.items, item] : before.items.with?.(at, item) ?? before.items.map((old, i) => (i === at ? item : old));
+    const items = at < 0 ? [...before.items, item] : before.items.map((old, i) => (i === at ? item : old));
     return { ...before, items };
   }
   if (type === "job.created" || type === "job.started" || type === "job.progress" || TERMINAL.has(type)) {
@@ -965,8 +1689,9 @@ export function createProgressStream(taskId, options = {}) {
     events: {
       task_progress: ({ data }) => tell(onProgress, data, data),
       file_update: ({ data }) => {
-        const others = task.files.filter(({ file_id }) => file_id !== data.file_id);
-        tell(onFileUpdate, data, { files: [...others, data], sequence: data.sequence });
+        const known = task.files.some(({ file_id }) => file_id === data.file_id);
+        const files = known ? task.files.map((file) => (file.file_id === data.file_id ? data : file)) : [...task.files, data];
+        tell(onFileUpdate, data, { files, sequence: data.sequence });
       },
       task_completed: ({ data }) => end(onComplete, data, { ...data, status: "completed" }),
       task_failed: ({ data }) => end(onError, data, { ...data, status: "failed" }),
