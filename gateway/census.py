@@ -11,11 +11,12 @@ from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Callable
 from typing import Any, Final, NamedTuple
 
+from gateway.delivered import Delivered
 from gateway.place import CHANNEL, CLIENT, Crowd, channel_field, client_fields
 from gateway.store import Script, Store
 
 PAGE: Final = 1000
-FIGURES: Final = ("streams", "client_streams", "clients", "channels", "started_at", "version", "draining")
+FIGURES: Final = ("streams", "client_streams", "clients", "channels", "started_at", "version", "draining", "delivered")
 
 
 class NodeFigures(NamedTuple):
@@ -30,6 +31,7 @@ class NodeFigures(NamedTuple):
     started_at: int
     version: str
     draining: bool
+    delivered: Delivered
 
 
 class Totals(NamedTuple):
@@ -131,7 +133,7 @@ class Census:
 
 
 def _figures(row: list[Any]) -> NodeFigures:
-    node, streams, client_streams, clients, channels, started_at, version, draining = row
+    node, streams, client_streams, clients, channels, started_at, version, draining, delivered = row
     return NodeFigures(
         id=node.decode(),
         connections=int(streams or 0),
@@ -141,4 +143,5 @@ def _figures(row: list[Any]) -> NodeFigures:
         started_at=int(started_at or 0),
         version=(version or b"").decode(),
         draining=draining == b"1",
+        delivered=Delivered.parse(delivered),
     )

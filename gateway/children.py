@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import signal
@@ -18,11 +19,19 @@ _PR_SET_PDEATHSIG: Final = 1
 class Child:
     """A process with a session of its own, so that Ctrl-C in the terminal reaches only the parent, which ends it.
 
-    Its stdin is a pipe that nobody writes to: it ends with the parent, for children that watch it. On Linux the kernel
-    kills the child besides. Start it from the main thread: the kernel's promise hangs on the thread.
+    Its stdin is a pipe that ends with the parent, for children that watch it. On Linux the kernel kills the child
+    besides. Start it from the main thread: the kernel's promise hangs on the thread. ``inherited`` are file descriptors
+    that it gets under the same numbers.
     """
 
-    def __init__(self, command: Sequence[str], *, environ: dict[str, str] | None = None, quiet: bool = False) -> None:
+    def __init__(
+        self,
+        command: Sequence[str],
+        *,
+        environ: dict[str, str] | None = None,
+        quiet: bool = False,
+        inherited: Sequence[int] = (),
+    ) -> None:
         self._process = subprocess.Popen(
             command,
             env=environ,
@@ -30,6 +39,7 @@ class Child:
             stdout=subprocess.DEVNULL if quiet else None,
             stderr=subprocess.DEVNULL if quiet else None,
             start_new_session=True,
+            pass_fds=inherited,
             preexec_fn=_dies_with_parent(),
         )
 
@@ -42,17 +52,45 @@ class Child:
         """None while it runs."""
         return self._process.poll()
 
+    def tell(self, line: bytes) -> None:
+        """Write to its stdin; nothing happens where it has ended or does not read."""
+        assert self._process.stdin is not None
+        with contextlib.suppress(OSError, ValueError):
+            self._process.stdin.write(line)
+            self._process.stdin.flush()
+
+    def kill(self) -> None:
+        """End it at once, as a crash would."""
+        self._process.kill()
+        self._process.wait()
+        self.stop()
+
+    def freeze(self) -> None:
+        """Let it stand still, with all its connections open, until :meth:`thaw`. Not on Windows."""
+        self._process.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        self._process.send_signal(signal.SIGCONT)
+
+    def ask_to_stop(self) -> None:
+        """The beginning of :meth:`stop`, for several that shall end together."""
+        if self._process.poll() is None:
+            self._process.terminate()
+            if os.name == "posix":
+                self.thaw()  # it could not hear that otherwise
+
     def stop(self) -> None:
         """Ask it to end, and kill it where it does not within 5 s. May be called twice."""
         if self._process.poll() is None:
-            self._process.terminate()
+            self.ask_to_stop()
             try:
                 self._process.wait(TERM_S)
             except subprocess.TimeoutExpired:
                 self._process.kill()
                 self._process.wait()
         if self._process.stdin is not None:
-            self._process.stdin.close()
+            with contextlib.suppress(OSError):  # what it was told last may not have reached it
+                self._process.stdin.close()
 
     def __enter__(self) -> Self:
         return self

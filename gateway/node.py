@@ -21,6 +21,7 @@ from gateway.closing import Closing
 from gateway.connection import Connection
 from gateway.control import Control
 from gateway.credentials import Credentials
+from gateway.delivered import Delivered
 from gateway.drain import drain_order
 from gateway.exceptions import Forbidden, NotFound, Unauthorized, Unavailable
 from gateway.guard import require_same_site
@@ -93,6 +94,7 @@ class Node:
             version=self.version,
             max_per_user=settings.max_connections_per_user,
             draining=lambda: self.draining,
+            delivered=lambda: Delivered.now(self.metrics),
         )
         self.control = Control(self.store, self.subscriber, prefix=prefix, disconnect=self._disconnect)
         ticket_key = FixedTicketKey(settings.ticket_key) if settings.ticket_key else None

@@ -19,6 +19,7 @@ from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from gateway.census import Census, ClientPage, NodeFigures, Totals
+from gateway.delivered import Delivered
 from gateway.place import Crowd, Place, user_field
 from gateway.store import Script, Store, StoreDown
 
@@ -56,13 +57,22 @@ class Presence:
     """Counts this node's streams for all nodes. ``max_per_user`` 0 means no limit."""
 
     def __init__(
-        self, store: Store, *, prefix: str, node_id: str, version: str, max_per_user: int, draining: Callable[[], bool]
+        self,
+        store: Store,
+        *,
+        prefix: str,
+        node_id: str,
+        version: str,
+        max_per_user: int,
+        draining: Callable[[], bool],
+        delivered: Callable[[], Delivered],
     ) -> None:
         self._store = store
         self._id = node_id
         self._version = version
         self._max = max_per_user
         self._draining = draining
+        self._delivered = delivered
         self._started_at = int(time.time() * 1000)
         self._nodes_key = f"{prefix}:{{gateway}}:nodes"
         self._key = f"{prefix}:{{gateway}}:node:{node_id}"
@@ -144,6 +154,7 @@ class Presence:
             started_at=self._started_at,
             version=self._version,
             draining=self._draining(),
+            delivered=self._delivered(),
         )
 
     # Redis ---
@@ -182,7 +193,8 @@ class Presence:
             await self._sync()
         batch = self._next_batch()
         args: Args = [arg for change in batch for arg in change.args()]
-        head: Args = [self._id, self._generation, int(LEASE_S * 1000), self._max, int(self._draining())]
+        head: Args = [self._id, self._generation, int(LEASE_S * 1000), self._max]
+        head += [int(self._draining()), str(self._delivered())]
         try:
             granted = await self._store.run(self._flush_script, ([self._nodes_key, self._key], [*head, *args]))
         except StoreDown:
@@ -222,6 +234,7 @@ class Presence:
             "started_at": self._started_at,
             "version": self._version,
             "draining": int(self._draining()),
+            "delivered": str(self._delivered()),
             **self._crowd.summary(),
             **self._crowd.counts,
         }

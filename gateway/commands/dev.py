@@ -23,13 +23,15 @@ if TYPE_CHECKING:
     from starlette.routing import BaseRoute
 
     from gateway.children import Child
+    from gateway.embedded import EmbeddedBroker
     from gateway.node import Node
     from gateway.settings import Settings
 
 NAME = "dev"
 SUMMARY = "run a node with a broker and a demo worker, for a developer's machine"
 DESCRIPTION = """\
-Run a node, a broker and a demo worker on the loopback address, with nothing to install or configure besides.
+Run two nodes behind one port, a broker and a demo worker on the loopback address, with nothing to install or
+configure besides. Whichever of them ends is started again. With --no-demo there is one node and no worker.
 Everybody may read streams without an owner, and GET /dev/token?sub=…&scope=… makes tokens for the asking.
 GATEWAY_… settings count here too; what they do not say, dev chooses for a developer."""
 EXAMPLES = """\
@@ -56,19 +58,28 @@ EXPOSED: Final = (
 NOTES: Final = (
     "Where the environment does not say otherwise, `dev` sets:\n\n"
     + "\n".join(f"- `{name}={value}`" for name, value in DEFAULTS.items())
+    + "\n- in `GATEWAY_CORS_ORIGINS` also the node's own two names, `localhost` and `127.0.0.1`"
     + "\n- `GATEWAY_JWT_KEY` to a new random key at each start, so that tokens end with it\n\n"
-    "Its routes beside those of `serve` (the last four not with `--no-demo`):\n\n"
+    "Its routes beside those of `serve` (with `--no-demo` only the first):\n\n"
     "| | |\n|---|---|\n"
     '| `GET /dev/token?sub=…&scope=…&channels=…&ttl=…` | `{"token", "expires_at"}`; `channels` may be repeated, `ttl` '
     "is in seconds |\n"
-    '| `POST /dev/jobs` `{"kind", "fail"?}` | starts a demo job: `character`, `media`, `generation`, `task` '
-    "or `video`; `fail` makes it fail halfway. With a token the job is the token's subject's |\n"
+    '| `POST /dev/jobs` `{"kind", "fail"?, "notify"?}` | starts a demo job: `character`, `media`, `generation`, `task` '
+    "or `video`; `fail` makes it fail halfway, and the client `notify` hears of its begin and end. With a token the "
+    "job is the token's subject's |\n"
     "| `POST /dev/watch` | the same, and leads on to the job's stream |\n"
     '| `POST /api/generation` `{"prompt"}` | `{"success", "sessionId", "providerId"}` |\n'
-    '| `POST /api/v1/characters/queue` | `{"data": {"jobId"}}` |'
+    '| `POST /api/v1/characters/queue` | `{"data": {"jobId"}}` |\n'
+    "| `GET /dev/lab` | the processes of `dev` and how they are. Not on Windows, and on loopback addresses only |\n"
+    '| `POST /dev/lab` `{"do", "node"?}` | takes something away, for pages of this very node: `kill` (a node, `"1"` or '
+    '`"2"`, which is back after a second), `freeze` (the embedded broker stands still for 6 s) or `lose` (it is gone '
+    "for 4 s, and comes back empty) |"
 )
 PAGES: Final = (
     ("/", "what runs here"),
+    ("/client", "join under a name, see what arrives"),
+    ("/admin", "who is connected, and live figures"),
+    ("/demo", "jobs in all dialects, and what a crash does to them"),
     ("/dev/token?sub=me&scope=admin", "a token for the asking"),
     ("/metrics", "figures for Prometheus"),
 )
@@ -96,20 +107,83 @@ def run(given: argparse.Namespace) -> int:
             sock = serving.bind(given.host, given.port)
         except serving.CannotBind as error:
             raise common.CommandError(str(error)) from None
-        with contextlib.closing(sock), _broker(given) as redis_url:
-            given.redis_url = redis_url
-            environ = environment(os.environ)
+        with contextlib.closing(sock), _broker(given) as broker:
+            environ = environment(os.environ, sock.getsockname()[1])
             settings = common.settings(given, environ)
+            greet = _greeting(given, sock, settings, paint)
+            if not given.no_demo and os.name == "posix":
+                return _run_fleet(sock, settings, environ, broker, greet)
             with _worker(given, settings, environ):
-                greet = _greeting(given, sock, settings, paint)
                 code = serving.run(settings, sock, dev=True, extra=_extra(given), started=greet)
                 signals.ending()
                 return code
 
 
-def environment(environ: Mapping[str, str]) -> dict[str, str]:
-    """What dev sets where the environment says nothing: among it a key of its own, new at each start."""
-    chosen = {**DEFAULTS, **environ}
+def _run_fleet(
+    sock: socket.socket,
+    settings: Settings,
+    environ: Mapping[str, str],
+    broker: EmbeddedBroker | None,
+    greet: Callable[[], None],
+) -> int:
+    """Nodes, worker and broker as processes of their own, so that each can be taken away."""
+    from gateway.children import Child
+    from gateway.demo.fleet import CannotStart, Fleet
+    from gateway.embedded import NoBroker
+
+    passed = {**environ, "GATEWAY_REDIS_URL": settings.redis_url}
+    module = [sys.executable, "-m"]
+    lab = is_loopback(sock.getsockname()[0])
+
+    def node(number: int, control: int) -> Child:
+        given = [str(number), str(sock.fileno()), str(control), *(["lab"] if lab else [])]
+        return Child([*module, "gateway.demo.node", *given], environ=passed, inherited=(sock.fileno(), control))
+
+    def worker() -> Child:
+        return _started_worker(settings, passed)
+
+    try:
+        with Fleet(node, worker, broker) as fleet:
+            fleet.run(greet)
+    except CannotStart:
+        return 1  # it has said why
+    except NoBroker as error:
+        raise common.CommandError(str(error)) from None
+
+
+@contextlib.contextmanager
+def _worker(given: argparse.Namespace, settings: Settings, environ: Mapping[str, str]) -> Iterator[None]:
+    """The demo worker beside a node in this process: on Windows, where no process can inherit a socket."""
+    if given.no_demo:
+        yield
+        return
+    with _started_worker(settings, environ):
+        yield
+
+
+def _started_worker(settings: Settings, environ: Mapping[str, str]) -> Child:
+    """It knows Redis, and nothing of the node's keys."""
+    from gateway.children import Child
+
+    kept = {name: value for name, value in environ.items() if not name.startswith("GATEWAY_")}
+    passed = {
+        "GATEWAY_REDIS_URL": settings.redis_url,
+        "GATEWAY_REDIS_PREFIX": settings.redis_prefix,
+        "GATEWAY_LOG_LEVEL": settings.log_level,
+        "GATEWAY_LOG_FORMAT": settings.log_format,
+    }
+    # By the environment, not by arguments: an address may hold a password, and everybody sees arguments.
+    return Child([sys.executable, "-m", "gateway.demo.worker"], environ={**kept, **passed})
+
+
+def environment(environ: Mapping[str, str], port: int) -> dict[str, str]:
+    """What dev sets where the environment says nothing: among it a key of its own, new at each start.
+
+    The two names of the node itself are allowed to read each other's answers, because a browser opens no more than six
+    connections to one name, and the demo page watches six streams.
+    """
+    own = f",http://{LOOPBACK}:{port},http://localhost:{port}"
+    chosen = {**DEFAULTS, "GATEWAY_CORS_ORIGINS": PAGES_ORIGINS + own, **environ}
     if not any(environ.get(name) for name in KEY_NAMES):
         chosen["GATEWAY_JWT_KEY"] = secrets.token_urlsafe(32)
     return chosen
@@ -126,36 +200,19 @@ def _extra(given: argparse.Namespace) -> Callable[[Node], list[BaseRoute]]:
 
 
 @contextlib.contextmanager
-def _broker(given: argparse.Namespace) -> Iterator[str]:
+def _broker(given: argparse.Namespace) -> Iterator[EmbeddedBroker | None]:
+    """The embedded broker, named in ``given``; None where there is one of the user's own."""
     from gateway.embedded import NoBroker, embedded_broker
 
     if given.redis_url or os.environ.get("GATEWAY_REDIS_URL"):
-        yield given.redis_url or os.environ["GATEWAY_REDIS_URL"]
-        return
-    try:
-        with embedded_broker() as url:
-            yield url
-    except NoBroker as error:
-        raise common.CommandError(str(error)) from None
-
-
-@contextlib.contextmanager
-def _worker(given: argparse.Namespace, settings: Settings, environ: Mapping[str, str]) -> Iterator[Child | None]:
-    from gateway.children import Child
-
-    if given.no_demo:
         yield None
         return
-    # By the environment, not by arguments: an address may hold a password, and everybody sees arguments.
-    kept = {name: value for name, value in environ.items() if not name.startswith("GATEWAY_")}
-    passed = {
-        "GATEWAY_REDIS_URL": settings.redis_url,
-        "GATEWAY_REDIS_PREFIX": settings.redis_prefix,
-        "GATEWAY_LOG_LEVEL": settings.log_level,
-        "GATEWAY_LOG_FORMAT": settings.log_format,
-    }
-    with Child([sys.executable, "-m", "gateway.demo.worker"], environ={**kept, **passed}) as child:
-        yield child
+    try:
+        with embedded_broker() as broker:
+            given.redis_url = broker.url
+            yield broker
+    except NoBroker as error:
+        raise common.CommandError(str(error)) from None
 
 
 def _greeting(given: argparse.Namespace, sock: socket.socket, settings: Settings, paint: Paint) -> Callable[[], None]:

@@ -18,6 +18,7 @@ from gateway.demo.scenarios import SCENARIOS
 from gateway.endpoint import endpoint
 from gateway.exceptions import BadRequest
 from gateway.node import Node
+from publisher.channels import check_id
 
 PROVIDER_ID: Final = "demo-provider"
 MAX_PROMPT: Final = 1000
@@ -52,7 +53,8 @@ async def character(node: Node, request: Request) -> Response:
 
 
 async def job(node: Node, request: Request) -> Response:
-    """``POST /dev/jobs`` ``{"kind", "fail"?}``: a job of any kind; ``fail`` makes it fail halfway."""
+    """``POST /dev/jobs`` ``{"kind", "fail"?, "notify"?}``: a job of any kind; ``fail`` makes it fail halfway, and the
+    client ``notify`` is told when it begins and ends."""
     kind, meta = _wish(await _fields(request))
     job_id = await start(node, request, kind, meta)
     place = f"/v1/jobs/{job_id}"
@@ -74,6 +76,8 @@ def _wish(fields: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
     meta: dict[str, Any] = {"provider_id": PROVIDER_ID}
     if fields.get("fail") in (True, "1", "true"):
         meta["fail"] = True
+    if fields.get("notify"):
+        meta["notify"] = check_id(fields["notify"], "client to notify")
     return kind, meta
 
 

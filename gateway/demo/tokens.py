@@ -47,7 +47,7 @@ def check_host(request: Request) -> None:
     try:
         ipaddress.ip_address(host)
     except ValueError:
-        raise Forbidden("Development tokens are for localhost; open this page by its address.") from None
+        raise Forbidden("What only dev offers is for localhost; open this page by its address.") from None
 
 
 def routes(node: Node) -> list[BaseRoute]:

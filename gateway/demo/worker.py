@@ -6,6 +6,7 @@ does, which it does with ``dev``.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import signal
@@ -76,7 +77,11 @@ class Worker:
             self._stopping.wait(BEGIN_S)
             registered = self._publisher.get_job(job_id)
             if registered is not None and registered.kind in SCENARIOS:
-                self._work(registered)
+                self._notify(registered, "job-started")
+                try:
+                    self._work(registered)
+                finally:
+                    self._notify(registered, "job-ended")
         except (JobCancelled, Stopped, DemoFailure) as error:
             log.info("demo.job_ended job=%s reason=%s", job_id, error)
         except PublisherError as error:
@@ -85,6 +90,13 @@ class Worker:
             log.exception("demo.job_broke job=%s", job_id)
         finally:
             self._free.release()
+
+    def _notify(self, job: Job, type_: str) -> None:
+        """Tell the client that wanted to hear of it. Raises nothing: the job is what counts."""
+        client = (job.meta or {}).get("notify")
+        if isinstance(client, str):
+            with contextlib.suppress(PublisherError):
+                self._publisher.send(client, type_, {"jobId": job.job_id, "kind": job.kind})
 
     def _work(self, registered: Job) -> None:
         meta = registered.meta or {}

@@ -13,6 +13,7 @@ from gateway.census import NodeFigures
 from gateway.endpoint import endpoint
 from gateway.exceptions import BadRequest
 from gateway.guard import require_scope
+from gateway.metrics import LATENCY_BUCKETS
 from gateway.node import Node
 from gateway.principal import ADMIN, STATS
 from publisher import channels as names
@@ -60,7 +61,9 @@ async def stats(node: Node, request: Request) -> Response:
                 "connections": sum(each.connections for each in nodes),
                 "clients": totals.clients,
                 "channels": totals.channels,
+                "events_delivered": sum(each.delivered.events for each in nodes),
             },
+            "latency_bounds_s": LATENCY_BUCKETS,
         }
     )
 
@@ -73,6 +76,9 @@ def _shown(figures: NodeFigures) -> dict[str, object]:
         "started_at": figures.started_at,
         "version": figures.version,
         "draining": figures.draining,
+        "events_delivered": figures.delivered.events,
+        "latency_counts": figures.delivered.latency,
+        "measured_at": figures.delivered.at,
     }
 
 

@@ -1,11 +1,10 @@
-"""Pages for people, and the headers that keep them to themselves."""
+"""Pages for people and their files, and the headers that keep them to themselves."""
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import html
 import re
+from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
 from typing import Final
@@ -14,28 +13,62 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute
 
-from gateway.endpoint import endpoint
+from gateway.assets import assets
+from gateway.endpoint import Handler, endpoint
+from gateway.exceptions import NotFound
 from gateway.node import Node
+from publisher.address import parse
 
-_STYLE = re.compile(r"<style>(.*?)</style>", re.DOTALL)
-_HOST = re.compile(r"[A-Za-z0-9.\-]{1,253}(:\d{1,5})?|\[[0-9A-Fa-f:.]{2,45}\](:\d{1,5})?")
+PAGES: Final = {"/": "index.html", "/client": "client.html", "/admin": "admin.html", "/demo": "demo.html"}
+_HOST: Final = re.compile(r"[A-Za-z0-9.\-]{1,253}(:\d{1,5})?|\[[0-9A-Fa-f:.]{2,45}\](:\d{1,5})?")
+_TWO_NAMES: Final = {"localhost": "127.0.0.1", "127.0.0.1": "localhost"}
 
 SECURITY: Final = {
-    "cache-control": "no-store",
     "x-content-type-options": "nosniff",
     "x-frame-options": "DENY",
     "referrer-policy": "no-referrer",
     "cross-origin-opener-policy": "same-origin",
+    "cross-origin-resource-policy": "same-origin",
     "permissions-policy": "camera=(), geolocation=(), microphone=()",
 }
 
 
-async def landing(node: Node, request: Request) -> Response:
-    commands = _file("commands_dev.html" if node.dev else "commands.html")
-    page = _file("index.html").replace("{{commands}}", commands)
-    page = page.replace("{{version}}", html.escape(node.version)).replace("{{origin}}", html.escape(origin(request)))
-    headers = {**SECURITY, "content-security-policy": policy(page)}
-    return Response(page, 200, headers, "text/html; charset=utf-8")
+def policy(also_connect: str = "") -> str:
+    """The Content-Security-Policy of every page: the node's own files, pictures inside of events, framed by nobody."""
+    return (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
+        f"connect-src 'self'{also_connect and ' ' + also_connect}; "
+        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'"
+    )
+
+
+def page(file: str) -> Handler:
+    async def answer(node: Node, request: Request) -> Response:
+        other = other_name(request) if node.dev and file == "demo.html" else ""
+        texts = {
+            "version": node.version,
+            "mode": "dev" if node.dev else "serve",
+            "demo": "yes" if _has_demo(request) else "no",
+            "origin": origin(request),
+            "other": other,
+            "broker": _broker(node) if node.dev else "",
+        }
+        body = _filled(_page(file, node.dev, _has_demo(request)), texts)
+        headers = {**SECURITY, "cache-control": "no-store", "content-security-policy": policy(other)}
+        return Response(body, 200, headers, "text/html; charset=utf-8")
+
+    return answer
+
+
+async def asset(node: Node, request: Request) -> Response:
+    """``GET /static/{name}``, with a tag that makes a second visit cheap."""
+    found = assets().get(request.path_params["name"])
+    if found is None:
+        raise NotFound("There is no such file.")
+    headers = {**SECURITY, "cache-control": "no-cache", "etag": found.tag}
+    if found.is_known(request.headers.get("if-none-match")):
+        return Response(status_code=304, headers=headers)
+    return Response(found.body, 200, headers, found.media_type)
 
 
 def origin(request: Request) -> str:
@@ -46,17 +79,46 @@ def origin(request: Request) -> str:
     return f"{request.url.scheme}://{host}"
 
 
-def policy(page: str) -> str:
-    """The Content-Security-Policy of a page without scripts: its own style, nothing else, framed by nobody."""
-    digests = [hashlib.sha256(style.encode()).digest() for style in _STYLE.findall(page)]
-    styles = " ".join(f"'sha256-{base64.b64encode(digest).decode()}'" for digest in digests)
-    return f"default-src 'none'; style-src {styles}; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+def other_name(request: Request) -> str:
+    """This node's origin under its other loopback name, empty where there is none: a browser opens no more than six
+    connections to one name, and the demo page needs seven."""
+    name, colon, port = request.headers.get("host", "").partition(":")
+    if name not in _TWO_NAMES or (colon and not re.fullmatch(r"\d{1,5}", port)):
+        return ""
+    return f"{request.url.scheme}://{_TWO_NAMES[name]}{colon}{port}"
+
+
+def _has_demo(request: Request) -> bool:
+    """Whether ``dev`` runs its worker, which ``--no-demo`` leaves out."""
+    return any(getattr(route, "path", None) == "/dev/watch" for route in request.app.routes)
+
+
+def _broker(node: Node) -> str:
+    where = parse(node.settings.redis_url)
+    return where.url if "@" not in where.url else where.where  # a password is not for the screen
+
+
+def _filled(text: str, texts: Mapping[str, str]) -> str:
+    for name, value in texts.items():
+        text = text.replace("{{" + name + "}}", html.escape(value))
+    return text
 
 
 @cache
-def _file(name: str) -> str:
-    return files("gateway").joinpath("web", name).read_text("utf-8")
+def _page(file: str, dev: bool, demo: bool) -> str:
+    place = files("gateway").joinpath("web", "pages")
+    whole = place.joinpath("frame.html").read_text("utf-8")
+    part = place.joinpath(file).read_text("utf-8")
+    title, _, content = part.partition("\n")
+    whole = whole.replace("{{title}}", title).replace("{{content}}", content)
+    commands = ["commands_demo.html"] * demo + ["commands_dev.html" if dev else "commands.html"]
+    whole = whole.replace("{{commands}}", "".join(place.joinpath(each).read_text("utf-8") for each in commands))
+    here = "" if file == "index.html" else file.removesuffix(".html")
+    whole = whole.replace(f'<a href="./{here}">', f'<a href="./{here}" aria-current="page">')
+    return whole.replace("{{script}}", file.removesuffix(".html"))
 
 
 def routes(node: Node) -> list[BaseRoute]:
-    return [endpoint(node, "/", GET=landing)]
+    assets()  # a broken package is noticed at start
+    pages: list[BaseRoute] = [endpoint(node, path, GET=page(file)) for path, file in PAGES.items()]
+    return [*pages, endpoint(node, "/static/{name:id}", GET=asset)]

@@ -1,6 +1,6 @@
 -- Streams come and go on one node, and its lease is renewed. Does nothing where Redis has not this node's data.
 -- KEYS: nodes, the node's hash
--- ARGV: id generation lease_ms max_per_user draining, then per stream: kind for_client n field 1 … field n
+-- ARGV: id generation lease_ms max_per_user draining delivered, then per stream: kind for_client n field 1 … field n
 --   kind: '+' asks for a place, '=' has one already, '-' leaves; field 1 is the user's
 -- Reply: {1 or 0 per '+'}, or nil where everything has to be written anew
 local nodes, mine, id = KEYS[1], KEYS[2], ARGV[1]
@@ -11,7 +11,7 @@ redis.call('ZADD', nodes, string.format('%.0f', now + ARGV[3]), id)
 redis.call('ZREMRANGEBYSCORE', nodes, '-inf', string.format('(%.0f', now))
 redis.call('PEXPIRE', nodes, ARGV[3] * 2)
 redis.call('PEXPIRE', mine, ARGV[3])
-redis.call('HSET', mine, 'draining', ARGV[5])
+redis.call('HSET', mine, 'draining', ARGV[5], 'delivered', ARGV[6])
 
 local others, taken = {}, {}
 for _, other in ipairs(redis.call('ZRANGE', nodes, 0, -1)) do
@@ -50,7 +50,7 @@ local function change(first, fields, for_client, by)
   end
 end
 
-local granted, at = {}, 6
+local granted, at = {}, 7
 while at <= #ARGV do
   local kind, fields = ARGV[at], tonumber(ARGV[at + 2])
   local first = at + 3

@@ -91,7 +91,7 @@ async def test_what_the_copied_publish_line_says_arrives_where_the_copied_curl_l
 
 async def test_every_printed_page_is_there(dev: Running) -> None:
     pages = re.findall(r"^  http://[^/]+(/\S*)  ", dev.stdout, re.MULTILINE)
-    assert pages[:2] == ["/", "/dev/token?sub=me&scope=admin"]
+    assert pages[:5] == ["/", "/client", "/admin", "/demo", "/dev/token?sub=me&scope=admin"]
     for page in pages:
         assert (await request(base_of(dev), page)).status == 200, page
 
@@ -193,7 +193,7 @@ async def test_a_signal_ends_everything_with_zero(number: int) -> None:
     with start() as dev:
         base = base_of(dev)
         started = children(dev.process.pid)
-        assert len(started) == 2
+        assert len(started) == 4  # broker, two nodes, worker
         async with EventSource(base, "/v1/events?channel=topic:a") as stream:
             await stream.next_of_type("stream.open")
             assert dev.end(number) == 0
@@ -209,7 +209,7 @@ def test_a_signal_while_it_starts_leaves_nothing_behind() -> None:
         assert not [pid for pid in started if alive(pid)]
 
 
-def test_a_kill_takes_the_broker_and_the_worker_along() -> None:
+def test_a_kill_takes_everything_along() -> None:
     with start() as dev:
         base_of(dev)
         started = children(dev.process.pid)

@@ -19,7 +19,10 @@ async def test_the_commands_of_the_dev_page_work_as_they_are(redis_url: str, pre
     with Node(redis_url, prefix, command=DEV) as node:
         page = (await request(node.base, "/")).body.decode()
         blocks = re.findall(r"<pre tabindex=\"0\"><code>(.*?)</code></pre>", page, re.DOTALL)
-        listen, tell, token = [Curl(html.unescape(block)) for block in blocks]
+        lines = [html.unescape(block) for block in blocks]
+        assert redis_url in lines
+        assert [line for line in lines if line.endswith(f"--redis-url {redis_url}")]
+        listen, tell, token = [Curl(line) for line in lines if line.startswith("curl ")]
         async with EventSource(node.base, listen.url.removeprefix(node.base)) as stream:
             await stream.next_event()
             told = await request(

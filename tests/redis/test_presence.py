@@ -10,6 +10,7 @@ import pytest
 
 from gateway import presence
 from gateway.census import ClientFigures, Totals
+from gateway.delivered import Delivered
 from gateway.presence import Place, Presence
 from gateway.store import Store, StoreDown
 from publisher import connect
@@ -30,6 +31,7 @@ class NodeData:
         self.prefix = prefix
         self.store = Store(connect.asyncio(url))
         self.draining = False
+        self.delivered = Delivered.nothing()
         self.presence = Presence(
             self.store,
             prefix=prefix,
@@ -37,6 +39,7 @@ class NodeData:
             version="1.2.3",
             max_per_user=max_per_user,
             draining=lambda: self.draining,
+            delivered=lambda: self.delivered,
         )
         self._key = f"{prefix}:{{gateway}}:node:{node_id}"
         self._task = asyncio.create_task(self.presence.run())

@@ -10,7 +10,7 @@ from gateway.settings import Settings
 
 
 def test_a_key_is_made_anew_at_each_start_and_serves() -> None:
-    first, second = (Settings.from_env(environment({})) for _ in range(2))
+    first, second = (Settings.from_env(environment({}, 8000)) for _ in range(2))
     first.check_serving()
     assert first.anonymous_reading
     assert first.token_key != second.token_key
@@ -18,10 +18,15 @@ def test_a_key_is_made_anew_at_each_start_and_serves() -> None:
 
 
 def test_what_the_environment_says_counts() -> None:
-    chosen = environment({"GATEWAY_ANONYMOUS": "deny", "GATEWAY_JWT_KEY": "my own", "PATH": "/bin"})
+    chosen = environment({"GATEWAY_ANONYMOUS": "deny", "GATEWAY_JWT_KEY": "my own", "PATH": "/bin"}, 8000)
     assert chosen["GATEWAY_ANONYMOUS"] == "deny"
     assert chosen["GATEWAY_JWT_KEY"] == "my own"
     assert chosen["GATEWAY_DRAIN_S"] == DEFAULTS["GATEWAY_DRAIN_S"]
+
+
+def test_the_two_names_of_the_node_may_read_each_others_answers() -> None:
+    origins = Settings.from_env(environment({}, 8123)).cors_origins
+    assert {"http://localhost:8123", "http://127.0.0.1:8123", "http://localhost:5173"} <= set(origins)
 
 
 @pytest.mark.parametrize(

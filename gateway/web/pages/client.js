@@ -1,0 +1,130 @@
+// The client page: joins under a name, shows what arrives, and what the connection does.
+import { connect } from "./sse-client.js";
+import { $, announce, clock, dev, devToken, h, root, setState, tell } from "./ui.js";
+
+const MOST = 200;
+const STATES = {
+  connecting: ["connecting…", "warn"],
+  open: ["connected", "good"],
+  waiting: ["connection lost", "warn"],
+  paused: ["paused", "warn"],
+  closed: ["ended", "bad"],
+};
+const ENDS = {
+  disconnected: "An administrator has disconnected this client. Join again when you like.",
+  token_expired: "The token has expired. Join again with a new one.",
+  forbidden: "This channel may not be read with this token.",
+};
+
+let connection = null;
+let token = "";
+let received = 0;
+let reconnects = 0;
+
+function controls() {
+  const joined = connection !== null;
+  $("join-button").disabled = joined;
+  $("name").readOnly = joined;
+  $("leave").disabled = $("again").disabled = !joined;
+}
+
+function show(event) {
+  const sent = event.type === "message" && event.data?.type ? event.data : event;
+  $("count").textContent = String((received += 1));
+  $("empty").hidden = true;
+  $("clear").disabled = false;
+  const to = (event.channel ?? "") === "broadcast" ? "to everybody" : "to you";
+  $("events").prepend(
+    h(
+      "li",
+      {},
+      h("time", {}, clock(event.time ? new Date(event.time) : new Date())),
+      h("span", { class: "tag" }, sent.type),
+      h("span", { class: "soft" }, ` ${to}`),
+      h("pre", {}, typeof event.data === "string" ? event.data : JSON.stringify(event.data, null, 1)),
+    ),
+  );
+  while ($("events").children.length > MOST) $("events").lastChild.remove();
+  announce(received === 1 ? `${sent.type} arrived` : `${sent.type} arrived, ${received} in all`);
+}
+
+function note(text, kind) {
+  $("empty").hidden = true;
+  $("events").prepend(h("li", {}, h("p", { class: `marker ${kind}` }, h("time", {}, clock()), text)));
+}
+
+async function join(name) {
+  tell($("problem"));
+  received = reconnects = 0;
+  $("count").textContent = $("reconnects").textContent = "0";
+  $("cursor").textContent = "none yet";
+  setState($("state"), "connecting…", "warn");
+  if (!dev) token = $("token").value.trim();
+  const source = dev ? () => devToken(name) : token || null;
+  connection = connect(new URL(`v1/clients/${encodeURIComponent(name)}/events`, root), {
+    token: source,
+    onEvent: (event) => {
+      $("cursor").textContent = connection?.lastEventId || "none yet";
+      if (!event.type.startsWith("stream.")) show(event);
+      else if (event.type === "stream.degraded") note("The node has lost Redis; it goes on when it is back.", "bad");
+      else if (event.type === "stream.recovered") note("The node has Redis again.", "good");
+    },
+    onOpen: ({ resumed, reconnected }) => {
+      if (!reconnected) return;
+      $("reconnects").textContent = String((reconnects += 1));
+      note(resumed ? "Connected again; what was missed follows here." : "Connected again, from now on.", "good");
+    },
+    onReset: ({ reason }) => note(`Some events cannot be had any more (${reason}).`, "bad"),
+    onStateChange: changed,
+    onError: (error) => {
+      if (error.final) tell($("problem"), error.message);
+      else $("detail").textContent = error.message;
+    },
+    onClose: ended,
+  });
+  controls();
+}
+
+function changed({ state, retryInMs }) {
+  const [word, kind] = STATES[state];
+  setState($("state"), word, kind);
+  $("detail").textContent = retryInMs ? `trying again in ${Math.ceil(retryInMs / 1000)} s` : "";
+  if (state === "open" || state === "waiting") announce(word);
+}
+
+function ended({ reason }) {
+  connection = null;
+  if (reason === "closed") setState($("state"), "left");
+  else if (!$("problem").textContent || ENDS[reason]) tell($("problem"), ENDS[reason] ?? `The stream has ended (${reason}).`);
+  $("detail").textContent = "";
+  controls();
+}
+
+$("join").addEventListener("submit", (event) => {
+  event.preventDefault();
+  if (connection) return;
+  const name = $("name").value.trim();
+  try {
+    sessionStorage.setItem("sse-gateway-name", name);
+  } catch {
+    // The name is then typed again.
+  }
+  join(name).catch((error) => tell($("problem"), error.message));
+});
+$("leave").addEventListener("click", () => {
+  connection?.close();
+  $("name").focus();
+});
+$("again").addEventListener("click", () => connection?.reconnect());
+$("clear").addEventListener("click", () => {
+  $("events").replaceChildren();
+  $("clear").disabled = true;
+  $("empty").hidden = false;
+});
+
+try {
+  $("name").value = sessionStorage.getItem("sse-gateway-name") ?? "";
+} catch {
+  // As above.
+}
+$("token-field").hidden = dev;
