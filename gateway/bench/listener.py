@@ -58,7 +58,8 @@ class Listener(asyncio.Protocol):
         self._parser = httptools.HttpResponseParser(self)
         self._body: list[bytes] = []
         self._text = b""
-        self._chunked = self._at_boundary = False
+        self._at_boundary = False
+        """Between two chunks, and between two events: what comes next may be read without the parser."""
         self._reason = ""
         self._outcome = asyncio.get_running_loop().create_future()
         return self._outcome
@@ -75,7 +76,7 @@ class Listener(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         now = time.monotonic_ns()
         if self._at_boundary:
-            piece = self._watcher.reader.read(data, self._chunked)
+            piece = self._watcher.reader.read(data)
             if piece is not None:
                 self._take(piece, now)
                 return
@@ -150,19 +151,14 @@ class Listener(asyncio.Protocol):
         if len(self._text) > MAX_EVENT_BYTES:
             self._give_up("an endless event")
         # What follows is a boundary again only where this data ended with the end of a chunk.
-        self._at_boundary = self._at_boundary and not self._text and (not self._chunked or data.endswith(b"\r\n"))
+        self._at_boundary = self._at_boundary and not self._text and data.endswith(b"\r\n")
         if end > 1:
             self._take(read_text(text[:end]), now)
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        if name.lower() == b"transfer-encoding":
-            self._chunked = value.lower() == b"chunked"
 
     def on_headers_complete(self) -> None:
         status = self._parser.get_status_code()
         if status != 200:
             self._give_up(f"status {status}")
-        self._at_boundary = not self._chunked
 
     def on_chunk_header(self) -> None:
         self._at_boundary = False
@@ -172,8 +168,6 @@ class Listener(asyncio.Protocol):
 
     def on_body(self, body: bytes) -> None:
         self._body.append(body)
-        if not self._chunked:
-            self._at_boundary = True
 
     def on_message_complete(self) -> None:
         self._reason = self._reason or "ended"

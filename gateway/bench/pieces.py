@@ -76,11 +76,11 @@ class PieceReader:
     def __init__(self) -> None:
         self._known: dict[bytes, Piece] = {}
 
-    def read(self, data: bytes, chunked: bool) -> Piece | None:
-        """None where ``data`` has to be put together with what comes before or after it."""
+    def read(self, data: bytes) -> Piece | None:
+        """The piece in these chunks; None unless they are whole and end where an event ends."""
         piece = self._known.get(data)
         if piece is None:
-            text = whole_chunks(data) if chunked else data if data.endswith(b"\n\n") else None
+            text = whole_chunks(data)
             if text is None:
                 return None
             piece = read_text(text)

@@ -7,6 +7,8 @@ from typing import Any, Final
 
 NODE_BUSY: Final = 0.9
 LATE_SHARE: Final = 0.97
+OWN_LAG_MS: Final = 5
+"""A load client that is less late than this is as good as one gets."""
 _REFUSALS: Final = {
     "user_limit": "One user may hold only GATEWAY_MAX_CONNECTIONS_PER_USER streams: give bench the nodes' "
     "GATEWAY_JWT_KEY, so that it comes as many users, or set that limit to 0 for the test.",
@@ -62,7 +64,7 @@ def _limits(figures: dict[str, Any]) -> Iterator[str]:
         )
     elif _own_lag(figures):
         yield (
-            f"The load client was up to {client['lag_ms']['p99']:g} ms late itself (p99), a good part of the "
+            f"The load client was up to {client['lag_ms']['p99']:.1f} ms late itself (p99), a good part of the "
             "latencies: leave it a core of its own."
         )
     for node in figures["nodes"]:
@@ -74,7 +76,7 @@ def _limits(figures: dict[str, Any]) -> Iterator[str]:
 
 def _own_lag(figures: dict[str, Any]) -> bool:
     late, latency = figures["client"]["lag_ms"]["p99"], figures["latency_ms"]["p99"]
-    return late is not None and latency is not None and late > 5 and late > latency / 2
+    return late is not None and latency is not None and late > OWN_LAG_MS and late > latency / 2
 
 
 def _deaf(figures: dict[str, Any]) -> bool:

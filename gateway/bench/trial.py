@@ -20,7 +20,7 @@ from gateway.bench.scrape import Sample, scrape
 
 SETTLE_S: Final = 15.0
 """How long streams may take to get the last events, or to come back."""
-QUIET_S: Final = 3.0
+QUIET_S: Final = 2.0
 """Where nothing has come for this long, nothing more will."""
 LOOK_S: Final = 0.05
 SHOW_S: Final = 0.1

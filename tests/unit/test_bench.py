@@ -12,6 +12,7 @@ from gateway import sse
 from gateway.bench import numbers
 from gateway.bench.latencies import Latencies
 from gateway.bench.ledger import Ledger
+from gateway.bench.listener import Listener
 from gateway.bench.pieces import PieceReader, read_text, whole_chunks
 from gateway.bench.scrape import parse
 from publisher.jsontext import dump
@@ -121,15 +122,15 @@ def test_chunks_are_read_whole_or_not_at_all() -> None:
 
 def test_the_same_bytes_are_read_once() -> None:
     reader, framed = PieceReader(), sse.framed([event(1)])
-    first = reader.read(framed, chunked=True)
+    first = reader.read(framed)
     assert first is not None
-    assert reader.read(bytes(bytearray(framed)), chunked=True) is first
+    assert reader.read(bytes(bytearray(framed))) is first
 
 
 def test_remembered_pieces_do_not_pile_up() -> None:
     reader = PieceReader()
     for number in range(2000):
-        assert reader.read(event(number), chunked=False) is not None
+        assert reader.read(sse.framed([event(number)])) is not None
     assert len(reader._known) <= 256
 
 
@@ -144,6 +145,54 @@ def test_events_take_turns_over_the_channels(channels: int, published: int) -> N
 @pytest.mark.parametrize("size", [64, 200, 4000])
 def test_data_is_as_long_as_asked_for(size: int) -> None:
     assert len(dump(numbers.data(12, 123_456_789_012, size))) == size
+
+
+class Watcher:
+    """What listeners share."""
+
+    def __init__(self) -> None:
+        self.reader = PieceReader()
+        self.latencies = Latencies()
+        self.deliveries = self.resets = 0
+        self.last_delivery = 0.0
+        self.ended: list[str] = []
+
+    def lost(self, listener: Listener, reason: str) -> None:
+        self.ended.append(reason)
+
+
+OPEN = b'retry: 1000\nid: abcdefgh.0\nevent: stream.open\ndata: {"connection":"c"}\n\n'
+CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+@pytest.mark.parametrize("size", [1, 7, 64, 1000, 100_000])
+async def test_a_stream_is_read_alike_however_it_is_cut(size: int) -> None:
+    """Also where a proxy has put other chunks around the same text."""
+    text = OPEN + b"".join(event(number) for number in range(1, 40))
+    for chunks in ([text], [text[start : start + 33] for start in range(0, len(text), 33)]):
+        watcher = Watcher()
+        listener = Listener(0, 0, watcher)
+        outcome = listener.begin()
+        data = CHUNKED + b"".join(b"%x\r\n%b\r\n" % (len(chunk), chunk) for chunk in chunks)
+        for start in range(0, len(data), size):
+            listener.data_received(data[start : start + size])
+        assert await outcome == ""
+        assert (listener.ledger.received, listener.ledger.lacking(39)) == (39, (0, 0))
+        assert (listener.last_id, listener.retry_ms) == ("abcdefgh.ABCDEFGH.39.abcdef", 1000)
+        listener.connection_lost(None)
+        assert watcher.ended == ["cut"]
+
+
+@pytest.mark.parametrize("head", [CHUNKED, b"HTTP/1.1 200 OK\r\nContent-Length: 71\r\n\r\n"])
+async def test_a_refused_stream_says_why_also_in_two_pieces(head: bytes) -> None:
+    body = b'event: stream.close\ndata: {"reason":"user_limit","reconnect":true   }\n\n'
+    assert len(body) == 71
+    listener = Listener(0, 0, Watcher())
+    outcome = listener.begin()
+    listener.data_received(head)
+    listener.data_received(b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body) if head is CHUNKED else body)
+    listener.connection_lost(None)
+    assert await outcome == "user_limit"
 
 
 def test_a_scrape_adds_up_the_labels_and_knows_what_is_not_told() -> None:
