@@ -35,7 +35,7 @@ STYLE: Final[Any] = {
 
 
 def draw_all(figures: Figures, folder: Path, kinds: tuple[str, ...] = ("svg",)) -> list[Path]:
-    """Draw what was measured; the files that were written."""
+    """Draw what was measured; the files that were written. A picture of which nothing was measured stays as it is."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -57,6 +57,8 @@ def draw_all(figures: Figures, folder: Path, kinds: tuple[str, ...] = ("svg",)) 
 
 def _growth(figures: Figures, axes: Any) -> bool:
     lines = list(figures.select("growth"))
+    if not lines:
+        return False
     for system in dict.fromkeys(line.system for line in lines):
         points = [(line.connections, line.figures["cpu_us"]) for line in lines if line.system == system]
         label = next(line.label for line in lines if line.system == system)
@@ -67,11 +69,13 @@ def _growth(figures: Figures, axes: Any) -> bool:
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
     axes.set_ylim(bottom=0)
     axes.legend(frameon=False)
-    return bool(lines)
+    return True
 
 
 def _latency(figures: Figures, axes: Any) -> bool:
     lines = [line for line in figures.select("viewers") if line.latency_us]
+    if not lines:
+        return False
     for line in lines:
         axes.plot(*_tail(line), color=COLOURS[line.system], label=line.label)
     axes.set_xscale("log")
@@ -83,7 +87,7 @@ def _latency(figures: Figures, axes: Any) -> bool:
     axes.set_ylabel("deliveries that took longer")
     axes.set_title("How late events arrive: a channel of its own for each viewer")
     axes.legend(frameon=False)
-    return bool(lines)
+    return True
 
 
 def _tail(line: Line) -> tuple[list[float], list[float]]:
@@ -96,20 +100,25 @@ def _tail(line: Line) -> tuple[list[float], list[float]]:
 
 def _memory(figures: Figures, axes: Any) -> bool:
     lines = list(figures.select("memory"))
+    if not lines:
+        return False
     _bars(axes, lines, "kib_per_connection", lambda value: f"{value:.1f} KiB")
     axes.set_xlabel("KiB per idle connection")
     axes.set_title("Memory of an open stream")
-    return bool(lines)
+    return True
 
 
 def _burst(figures: Figures, axes: Any) -> bool:
     lines = [line for line in figures.select("burst", setting="1,000 ") if line.connections == 1000]
+    if not lines:
+        return False
     _bars(axes, lines, "deliveries_per_s", lambda value: f"{value:,.0f}")
     axes.set_xscale("log")
-    axes.set_xlabel("deliveries per second, 1,000 connections")
+    axes.set_xlim(1000, max(line.figures["deliveries_per_s"] for line in lines) * 10)
+    axes.set_xlabel("deliveries per second, 1,000 connections (logarithmic)")
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
     axes.set_title("A burst on one channel")
-    return bool(lines)
+    return True
 
 
 def _bars(axes: Any, lines: list[Line], name: str, shown: Callable[[float], str]) -> None:

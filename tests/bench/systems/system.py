@@ -25,6 +25,8 @@ class System(abc.ABC):
     resumes: ClassVar[bool] = True
 
     port: int
+    load_client: Sequence[object] | None = None
+    """The command of another load client than the usual one."""
 
     @property
     @abc.abstractmethod
@@ -53,7 +55,7 @@ class System(abc.ABC):
 
     def listen(self, requests: Iterable[Request]) -> LoadClient:
         """A load client for this system."""
-        return LoadClient(self.port, requests)
+        return LoadClient(self.port, requests, self.load_client)
 
     def cpu(self) -> float:
         """Seconds of CPU so far."""
