@@ -11,12 +11,12 @@ from collections.abc import Coroutine
 from types import TracebackType
 from typing import Any, Literal, Self, TypeVar
 
-from tests.support.ports import HOST
+from tests.support.ports import HOST, free_port
 
 T = TypeVar("T")
 Direction = Literal["both", "up", "down"]
 """``up``: from clients to the target; ``down``: back."""
-CALL_S = 10
+CALL_S = 30
 PIECES_PER_S = 20
 """How many pieces a trickling connection cuts a second's bytes into."""
 
@@ -111,7 +111,7 @@ class Proxy:
             return
         listener = socket.socket()
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((HOST, self.port))
+        listener.bind((HOST, self.port or free_port()))
         listener.listen(1024)
         listener.setblocking(False)
         self.port = listener.getsockname()[1]
