@@ -308,7 +308,7 @@ def test_three_sentinels_that_agree_are_fine() -> None:
     with Broker() as master, sentinel(master, 2) as a, sentinel(master, 2) as b, sentinel(master, 2) as c:
         scouts = [redis.Redis(port=each.port, protocol=2) for each in (a, b, c)]
         # They hear of each other through the master, every two seconds.
-        wait_until(lambda: all(others(scout) == 2 for scout in scouts), "the Sentinels to meet", 20)
+        wait_until(lambda: all(others(scout) == 2 for scout in scouts), "the Sentinels to meet")
         for scout in scouts:
             scout.close()
         hosts = ",".join(f"{HOST}:{each.port}" for each in (a, b, c))

@@ -22,7 +22,7 @@ async def test_a_node_without_redis_starts_and_is_ready_as_soon_as_redis_is_ther
     node = Node(broker.url, ANONYMOUS="read")
     with contextlib.closing(broker), contextlib.closing(node):
         node.start(wait_ready=False)
-        await until(lambda: node.readyz() == 503, "an answer", 20)
+        await until(lambda: node.readyz() == 503, "an answer")
         assert (await request(node.base, "/livez")).status == 200
         broker.start()
         node.wait_ready()

@@ -92,4 +92,4 @@ async def test_the_places_of_a_killed_node_are_free_within_its_lease(start_node:
             stats = await request(second.base, "/v1/stats", headers=ADMIN)
             return b'"connections":0' in stats.body and stats.body.count(b'"id"') == 1
 
-        await until(is_gone, "the lease to end", timeout_s=15)
+        await until(is_gone, "the lease to end")

@@ -78,7 +78,7 @@ class World:
     async def start(self) -> None:
         """Clients first, so that they are there for the first event."""
         self.crowd.start()
-        await until(self._all_connected, "all clients to be connected", 30)
+        await until(self._all_connected, "all clients to be connected", 60)
         await self.publishing.start()
 
     def _all_connected(self) -> bool:

@@ -40,7 +40,7 @@ async def test_a_node_without_redis_is_alive_and_not_ready_until_it_is_back(own_
         async def ready() -> bool:
             return await readiness() == 200
 
-        await until(ready, "the node to be ready again", 20)
+        await until(ready, "the node to be ready again")
 
 
 async def test_metrics_are_in_the_format_of_prometheus(api: Api) -> None:

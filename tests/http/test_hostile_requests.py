@@ -103,15 +103,15 @@ async def test_half_a_head_is_given_up_after_ten_seconds(node: Node) -> None:
 
     async def nothing() -> int:
         async with await RawPeer.connect(node.base) as peer:
-            return status(await peer.read_to_end(15))
+            return status(await peer.read_to_end())
 
     async def half() -> int:
         async with await RawPeer.ask(node.base, b"GET /livez HTTP/1.1\r\nHost:") as peer:
-            return status(await peer.read_to_end(15))
+            return status(await peer.read_to_end())
 
     async def drop_by_drop() -> int:
         async with await RawPeer.ask(node.base, b"GET /livez HTTP/1.1\r\n") as peer:
-            reading = asyncio.create_task(peer.read_to_end(15))
+            reading = asyncio.create_task(peer.read_to_end())
             while not (await asyncio.wait([reading], timeout=0.5))[0]:
                 await peer.send(b"X: a\r\n")
             return status(reading.result())
@@ -120,7 +120,7 @@ async def test_half_a_head_is_given_up_after_ten_seconds(node: Node) -> None:
         async with await RawPeer.ask(node.base, LIVEZ) as peer:
             await peer.read_until(b"alive")
             await peer.send(LIVEZ[:20])
-            return status((await peer.read_to_end(15)).partition(b'"alive"}')[2])
+            return status((await peer.read_to_end()).partition(b'"alive"}')[2])
 
     assert [*await asyncio.gather(nothing(), half(), drop_by_drop(), second())] == [0, 408, 408, 408]
 

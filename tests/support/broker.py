@@ -17,8 +17,8 @@ from typing import Self
 from tests.support.ports import HOST, free_port
 from tests.support.waiting import POLL_S
 
-START_S = 20
-STOP_S = 10
+START_S = 60
+STOP_S = 30
 TRIES = 5
 
 

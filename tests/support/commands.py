@@ -13,9 +13,9 @@ from types import TracebackType
 from typing import Self
 
 from tests.support.node import ROOT
-from tests.support.waiting import wait_until
+from tests.support.waiting import PATIENCE_S, wait_until
 
-RUN_S = 40
+RUN_S = 60
 STOP_S = 30
 
 
@@ -68,7 +68,7 @@ class Running:
     def stderr(self) -> str:
         return Path(self._err.name).read_text(errors="replace")
 
-    def wait_for(self, text: str, timeout_s: float = 20) -> str:
+    def wait_for(self, text: str, timeout_s: float = PATIENCE_S) -> str:
         """Return stdout as soon as it holds ``text``."""
         wait_until(lambda: text in self.stdout or self.process.poll() is not None, f"{text!r}", timeout_s)
         assert text in self.stdout, f"it ended with {self.process.poll()}: {self.stdout}{self.stderr}"

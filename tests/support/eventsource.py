@@ -10,8 +10,7 @@ from typing import Self
 
 from tests.support.http1 import Exchange, HttpStream
 from tests.support.sse_parser import SseEvent, SseParser
-
-TIMEOUT_S = 10.0
+from tests.support.waiting import PATIENCE_S
 
 
 class StreamEnded(Exception):
@@ -85,12 +84,12 @@ class EventSource:
 
     # Waiting ------------------------------------------------------------------------------------------------
 
-    async def opened(self, timeout: float = TIMEOUT_S) -> Self:
+    async def opened(self, timeout: float = PATIENCE_S) -> Self:
         """Return when an answer's head has arrived, whatever its status."""
         await self.wait_for(lambda: self.status or self.stopped.is_set(), "an answer", timeout)
         return self
 
-    async def next_event(self, timeout: float = TIMEOUT_S) -> SseEvent:
+    async def next_event(self, timeout: float = PATIENCE_S) -> SseEvent:
         """The next event that was not taken yet. Raises :class:`StreamEnded` or ``TimeoutError``."""
         await self.wait_for(lambda: len(self.events) > self._taken or self.stopped.is_set(), "an event", timeout)
         if len(self.events) == self._taken:
@@ -98,12 +97,12 @@ class EventSource:
         self._taken += 1
         return self.events[self._taken - 1]
 
-    async def next_of_type(self, *types: str, timeout: float = TIMEOUT_S) -> SseEvent:
+    async def next_of_type(self, *types: str, timeout: float = PATIENCE_S) -> SseEvent:
         """The next event of one of these types; those before it are passed over."""
         return (await self.collect_until(lambda event: event.type in types, timeout))[-1]
 
     async def collect_until(
-        self, predicate: Callable[[SseEvent], object], timeout: float = TIMEOUT_S
+        self, predicate: Callable[[SseEvent], object], timeout: float = PATIENCE_S
     ) -> list[SseEvent]:
         """The next events up to and with the first for which ``predicate`` holds."""
         taken: list[SseEvent] = []
@@ -112,12 +111,12 @@ class EventSource:
                 taken.append(await self.next_event(timeout * 2))
         return taken
 
-    async def wait_stopped(self, timeout: float = TIMEOUT_S) -> Self:
+    async def wait_stopped(self, timeout: float = PATIENCE_S) -> Self:
         """Return when the stream is closed for good."""
         await self.wait_for(self.stopped.is_set, "the end of the stream", timeout)
         return self
 
-    async def wait_for(self, condition: Callable[[], object], what: str, timeout: float = TIMEOUT_S) -> None:
+    async def wait_for(self, condition: Callable[[], object], what: str, timeout: float = PATIENCE_S) -> None:
         """Return when ``condition()`` holds; it is looked at whenever something arrives."""
         try:
             async with asyncio.timeout(timeout), self._changed:

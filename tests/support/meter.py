@@ -11,7 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from tests.support.http1 import request
 from tests.support.node import Node
-from tests.support.waiting import until
+from tests.support.waiting import PATIENCE_S, until
 
 OF_THE_NODE: Final = {"generation", "started_at", "version", "draining"}
 
@@ -33,7 +33,7 @@ class Meter:
             if sample.name == f"sse_gateway_{name}" and labels.items() <= sample.labels.items()
         )
 
-    async def wait_for(self, name: str, value: float, timeout_s: float = 10, **labels: str) -> None:
+    async def wait_for(self, name: str, value: float, timeout_s: float = PATIENCE_S, **labels: str) -> None:
         """Return when a metric has this value."""
 
         async def has_value() -> bool:

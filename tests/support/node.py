@@ -20,7 +20,7 @@ from tests.support.tokens import SECRET
 from tests.support.waiting import POLL_S
 
 ROOT = Path(__file__).parents[2]
-START_S = 20
+START_S = 60
 STOP_S = 30
 TRIES = 5
 SERVE = (sys.executable, "-m", "gateway", "serve")

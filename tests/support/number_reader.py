@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Final, Self
 
 from tests.support.raw_peer import RawPeer, stream_request
-from tests.support.waiting import until
+from tests.support.waiting import PATIENCE_S, until
 
 NUMBER: Final = re.compile(rb'data: \{"n":(\d+)[,}]')
 KEPT: Final = 40
@@ -26,7 +26,7 @@ class NumberReader:
         self._peer: RawPeer | None = None
         self._task: asyncio.Task[None] | None = None
 
-    async def wait_for(self, number: int, timeout_s: float = 20) -> None:
+    async def wait_for(self, number: int, timeout_s: float = PATIENCE_S) -> None:
         await until(lambda: bool(self.numbers) and self.numbers[-1] == number, f"number {number}", timeout_s)
 
     async def __aenter__(self) -> Self:

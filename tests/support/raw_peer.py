@@ -12,8 +12,8 @@ from typing import Final, Self
 from urllib.parse import urlsplit
 
 from tests.support.tokens import token
+from tests.support.waiting import PATIENCE_S
 
-TIMEOUT_S: Final = 10.0
 DROP_ALL: Final = ctypes.create_string_buffer(struct.pack("HBBI", 0x06, 0, 0, 0))
 """A socket filter of one instruction: let nothing in."""
 
@@ -71,7 +71,7 @@ class RawPeer:
         self.received += data
         return data
 
-    async def read_until(self, marker: bytes, timeout: float = TIMEOUT_S) -> bytes:
+    async def read_until(self, marker: bytes, timeout: float = PATIENCE_S) -> bytes:
         """Everything so far, as soon as ``marker`` is in it. Raises ``EOFError`` if the end comes first."""
         async with asyncio.timeout(timeout):
             while marker not in self.received:
@@ -79,7 +79,7 @@ class RawPeer:
                     raise EOFError(f"The connection ended without {marker!r}: {self.received[-500:]!r}")
         return self.received
 
-    async def read_to_end(self, timeout: float = TIMEOUT_S) -> bytes:
+    async def read_to_end(self, timeout: float = PATIENCE_S) -> bytes:
         """Everything, when the other side has ended the connection."""
         async with asyncio.timeout(timeout):
             while await self.read():

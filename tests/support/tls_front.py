@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from tests.support.ports import HOST
 
-START_S = 10
+START_S = 30
 
 
 class TlsFront:

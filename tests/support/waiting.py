@@ -7,9 +7,11 @@ import time
 from collections.abc import Awaitable, Callable
 
 POLL_S = 0.01
+PATIENCE_S = 30.0
+"""How long tests wait for what should come at once: a busy machine may take its time, and no test waits it out."""
 
 
-def wait_until(condition: Callable[[], object], what: str, timeout_s: float = 10) -> None:
+def wait_until(condition: Callable[[], object], what: str, timeout_s: float = PATIENCE_S) -> None:
     """Return as soon as ``condition()`` is true; raise ``TimeoutError`` naming ``what`` after ``timeout_s``."""
     deadline = time.monotonic() + timeout_s
     while not condition():
@@ -18,7 +20,7 @@ def wait_until(condition: Callable[[], object], what: str, timeout_s: float = 10
         time.sleep(POLL_S)
 
 
-async def until(condition: Callable[[], object | Awaitable[object]], what: str, timeout_s: float = 10) -> None:
+async def until(condition: Callable[[], object | Awaitable[object]], what: str, timeout_s: float = PATIENCE_S) -> None:
     """Like :func:`wait_until` in a coroutine; ``condition`` may be a coroutine function too."""
     deadline = time.monotonic() + timeout_s
     while True:

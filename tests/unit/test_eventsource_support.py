@@ -134,7 +134,7 @@ async def test_a_paused_reader_makes_the_server_wait() -> None:
 
     async with server(flood) as (base, _), EventSource(base, "/s", receive_buffer=8192) as source:
         source.pause()
-        await until(stuck.is_set, "the server to be stuck", 20)
+        await until(stuck.is_set, "the server to be stuck")
         source.resume()
         assert (await source.next_event()).data == "done"
 

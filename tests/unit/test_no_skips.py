@@ -26,7 +26,7 @@ def run(folder: Path, tests: dict[str, str], **env: str) -> str:
     command = [sys.executable, "-m", "pytest", "-q", "-c", str(ROOT / "pyproject.toml"), "-p", "tests.conftest"]
     options = [f"--rootdir={folder}", "-p", "no:cacheprovider", "--continue-on-collection-errors", str(folder)]
     done = subprocess.run(
-        [*command, *options], cwd=ROOT, env={**kept, **env}, capture_output=True, text=True, timeout=50, check=False
+        [*command, *options], cwd=ROOT, env={**kept, **env}, capture_output=True, text=True, timeout=100, check=False
     )
     return done.stdout
 
