@@ -13,6 +13,9 @@ from tests.cluster.faults.catalogue import FAULTS
 from tests.cluster.faults.fault import Fault, Hold
 from tests.cluster.world import running_world
 
+# What recovers from faults runs in other tests too: coverage would only make the load twice as dear.
+pytestmark = pytest.mark.usefixtures("unmeasured")
+
 ORDERS = {"rate": 12, "steps": 25}
 
 
