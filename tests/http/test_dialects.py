@@ -104,13 +104,12 @@ async def test_who_joins_after_the_end_hears_how_it_ended(
 
 @pytest.mark.parametrize("dialect", ONE_JOB)
 async def test_who_comes_back_with_a_cursor_of_another_world_gets_the_state_anew(
-    dialect: str, pub: Publisher, start_node: Callable[..., Node]
+    dialect: str, node: Node, publisher: Publisher, name: str
 ) -> None:
     """In the dialect's own words: its front end knows no others."""
-    base = start_node().base
-    with pub.job("j1", kind="character", owner="user-1") as job:
+    with publisher.job(name, kind="character", owner="user-1") as job:
         job.progress(40)
-        async with EventSource(base, path_of(dialect), token=token(), last_event_id="nonsense") as source:
+        async with EventSource(node.base, path_of(dialect, name), token=token(), last_event_id="nonsense") as source:
             seen = await source.collect_until(lambda event: 40 in event.json().values())
             last = seen[-1]
             assert UNFINISHED[dialect] in (last.type, last.json().get("type"), last.json().get("status"))
@@ -119,13 +118,12 @@ async def test_who_comes_back_with_a_cursor_of_another_world_gets_the_state_anew
 
 @pytest.mark.parametrize("dialect", ONE_JOB)
 async def test_a_job_of_somebody_else_is_as_missing_as_one_that_is_not_there(
-    dialect: str, pub: Publisher, start_node: Callable[..., Node]
+    dialect: str, node: Node, publisher: Publisher, name: str
 ) -> None:
-    base = start_node(JOB_WAIT_S=0.2).base
-    pub.create_job("j1", kind="character", owner="user-1")
+    publisher.create_job(name, kind="character", owner="user-1")
     bodies = []
-    for job_id in ("j1", "j2"):
-        async with EventSource(base, path_of(dialect, job_id), token=token("user-2")) as stranger:
+    for job_id in (name, f"{name}-2"):
+        async with EventSource(node.base, path_of(dialect, job_id), token=token("user-2")) as stranger:
             await stranger.wait_stopped()
             assert stranger.status == 404
             bodies.append(stranger.exchanges[-1].body)
@@ -135,21 +133,20 @@ async def test_a_job_of_somebody_else_is_as_missing_as_one_that_is_not_there(
 @pytest.mark.parametrize(
     ("path", "status"),
     [
-        ("/api/v1/sse/jobs/media/j1", 404),
-        ("/api/v1/sse/jobs/painting/j1", 404),
-        ("/api/generation?sessionId=j1&providerId=p2", 404),
-        ("/api/generation?sessionId=j1&providerId=p1", 200),
-        ("/api/generation?sessionId=j1&providerId=", 200),
+        ("/api/v1/sse/jobs/media/{id}", 404),
+        ("/api/v1/sse/jobs/painting/{id}", 404),
+        ("/api/generation?sessionId={id}&providerId=p2", 404),
+        ("/api/generation?sessionId={id}&providerId=p1", 200),
+        ("/api/generation?sessionId={id}&providerId=", 200),
         ("/api/generation", 400),
         ("/api/generation?sessionId=", 400),
         ("/api/generation?sessionId=a%0Ab", 400),
         ("/jobs/a%7Bb%7D/stream", 400),
     ],
 )
-async def test_a_path_must_fit_the_job(path: str, status: int, pub: Publisher, start_node: Callable[..., Node]) -> None:
-    base = start_node(JOB_WAIT_S=0.2).base
-    pub.create_job("j1", kind="character", owner="user-1", meta={"provider_id": "p1"})
-    async with EventSource(base, path, token=token()) as source:
+async def test_a_path_must_fit_the_job(path: str, status: int, node: Node, publisher: Publisher, name: str) -> None:
+    publisher.create_job(name, kind="character", owner="user-1", meta={"provider_id": "p1"})
+    async with EventSource(node.base, path.replace("{id}", name), token=token()) as source:
         await source.opened()
         assert source.status == status
 
