@@ -8,6 +8,8 @@
 BIN := .venv/bin
 TOOLS := curl:curl ps:procps bash:bash promtool:prometheus
 
+WORKERS ?= $(shell cores=$$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 1); echo $$((cores < 4 ? cores + 1 : 4)))
+
 ifndef PYTHON
 PYTHON := $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
 	"$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo "$$p" && break; done)
@@ -16,8 +18,9 @@ endif
 run: .venv/.run
 	$(BIN)/sse-gateway dev $(ARGS)
 
+# Half of the tests' time is waiting: one worker more than cores keeps them busy. ARGS="-n 0" runs without workers.
 test: lint tools
-	$(BIN)/python -m pytest --cov --cov-report=term $(ARGS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup --cov --cov-report=term $(ARGS)
 
 # Some tests run the documentation's curl lines, look at processes, or have Prometheus scrape nodes: as root what is
 # missing is installed, else it is told. With CI=true nothing may be left out. Debian would start what it installs as a
