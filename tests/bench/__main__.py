@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
 import sys
 from pathlib import Path
 
@@ -35,6 +36,8 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main() -> None:
+    # Ended from outside, it takes along what it has started.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     options = parser().parse_args()
     if options.list:
         for name, case in CASES.items():

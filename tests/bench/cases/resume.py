@@ -14,7 +14,7 @@ from tests.bench.rounds import alternate
 from tests.bench.systems import choice
 from tests.bench.systems.gateway import Gateway
 from tests.bench.systems.nchan import Nchan, NchanRedis
-from tests.bench.systems.system import SHARED
+from tests.bench.systems.system import SHARED, System
 
 NAME: Final = "resume"
 SUMMARY: Final = "5,000 clients come back at once, 20 missed events each; on one channel, and on a channel each"
@@ -25,14 +25,18 @@ MISSED: Final = 20
 def run(options: Options) -> list[Row]:
     clients = options.connections_or(5000)[0]
     own = [f"job:{number}" for number in range(clients)]
-    return [*storm("one channel", [SHARED] * clients, options), *storm("a channel each", own, options)]
+    return [
+        *storm("one channel", [SHARED] * clients, [Nchan, NchanRedis, Gateway], options),
+        # nchan's Redis store takes half a minute for the 100,000 events of each round.
+        *storm("a channel each", own, [Nchan, Gateway], options),
+    ]
 
 
-def storm(setting: str, channels: Sequence[str], options: Options) -> list[Row]:
+def storm(setting: str, channels: Sequence[str], kinds: list[type[System]], options: Options) -> list[Row]:
     title = f"{len(channels):,} clients, {setting}"
     with ExitStack() as parts:
         crowd = []
-        for system in choice.pick([Nchan, NchanRedis, Gateway], options.systems):
+        for system in choice.pick(kinds, options.systems):
             show(f"{NAME}, {title}: {system.label}")
             crowd.append(parts.enter_context(audience(system, channels)))
         found = alternate(crowd, options.rounds_or(3), come_back, lambda each: each.system.label, f"{NAME}, {title}")

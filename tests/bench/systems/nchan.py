@@ -72,9 +72,14 @@ def module() -> Path | None:
     return next((path for path in MODULES if path.exists()), None)
 
 
+def program() -> str | None:
+    """nginx, also for a user whose path does not lead there."""
+    return shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin:/usr/local/sbin")
+
+
 def missing() -> str:
     """Why nchan cannot be measured here, "" if it can."""
-    if shutil.which("nginx") and module():
+    if program() and module():
         return ""
     return "nchan is left out: as root, apt-get install nginx-light libnginx-mod-nchan."
 
@@ -139,7 +144,9 @@ class Nchan(System):
         config = self._folder / "nginx.conf"
         config.write_text(self._config())
         self._master = subprocess.Popen(
-            ["nginx", "-p", str(self._folder), "-c", str(config)], stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            [program() or "nginx", "-p", str(self._folder), "-c", str(config), "-e", str(self._folder / "error.log")],
+            stdin=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
         )
         self._parts.callback(self._stop)
         self._wait_until_it_answers()
