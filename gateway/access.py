@@ -6,7 +6,8 @@ from collections.abc import Collection
 from enum import Enum
 from typing import Final, Literal
 
-from gateway.principal import ADMIN, Principal
+from gateway.presence_topic import CHANNEL as PRESENCE
+from gateway.principal import ADMIN, STATS, Principal
 from gateway.setting_values import origin as normal_origin
 from publisher.channels import BROADCAST
 
@@ -31,6 +32,8 @@ def may_read(principal: Principal, channel: str, *, anonymous_reading: bool, job
         return channel in principal.exact
     if principal.has(ADMIN) or any(_matches(pattern, channel) for pattern in principal.channels):
         return True
+    if channel == PRESENCE:
+        return principal.has(STATS)  # it says who is online, which the same scope may ask
     if channel == BROADCAST:
         return anonymous_reading or not principal.anonymous
     kind, _, name = channel.partition(":")

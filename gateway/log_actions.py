@@ -97,6 +97,12 @@ ACTIONS: Final = (
         "Redis had lost what this node counts, or its lease had run out; everything is written anew.",
     ),
     Action(
+        "presence.untold",
+        "warning",
+        (),
+        "Who came and went could not be told on `topic:presence`; it is kept and told later.",
+    ),
+    Action(
         "keys.fetch_failed",
         "warning",
         (),

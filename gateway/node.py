@@ -95,6 +95,7 @@ class Node:
             max_per_user=settings.max_connections_per_user,
             draining=lambda: self.draining,
             delivered=lambda: Delivered.now(self.metrics),
+            events=settings.presence_events,
         )
         self.control = Control(self.store, self.subscriber, prefix=prefix, disconnect=self._disconnect)
         ticket_key = FixedTicketKey(settings.ticket_key) if settings.ticket_key else None
@@ -123,6 +124,8 @@ class Node:
             "control": self.control.run(),
             "keeper": self.keeper.run(),
         }
+        if self.presence.news:
+            parts["presence_news"] = self.presence.news.run()
         self._tasks = [asyncio.create_task(self._guard(name, part), name=name) for name, part in parts.items()]
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(FIRST_UP_S):

@@ -21,6 +21,7 @@ from typing import Final, NamedTuple
 from gateway.census import Census, ClientPage, NodeFigures, Totals
 from gateway.delivered import Delivered
 from gateway.place import Crowd, Place, user_field
+from gateway.presence_news import PresenceNews
 from gateway.store import Script, Store, StoreDown
 
 __all__ = ["Place", "Presence"]
@@ -54,7 +55,8 @@ class _Change(NamedTuple):
 
 
 class Presence:
-    """Counts this node's streams for all nodes. ``max_per_user`` 0 means no limit."""
+    """Counts this node's streams for all nodes. ``max_per_user`` 0 means no limit; with ``events`` it is told who comes
+    and goes."""
 
     def __init__(
         self,
@@ -66,6 +68,7 @@ class Presence:
         max_per_user: int,
         draining: Callable[[], bool],
         delivered: Callable[[], Delivered],
+        events: bool = False,
     ) -> None:
         self._store = store
         self._id = node_id
@@ -76,8 +79,15 @@ class Presence:
         self._started_at = int(time.time() * 1000)
         self._nodes_key = f"{prefix}:{{gateway}}:nodes"
         self._key = f"{prefix}:{{gateway}}:node:{node_id}"
-        self._flush_script = Script("presence")
-        self._sync_script = Script("presence_sync")
+        self._flush_script = Script("presence_news", "presence")
+        self._sync_script = Script("presence_news", "presence_sync")
+        self.news: PresenceNews | None = None
+        if events:
+            self.news = PresenceNews(
+                store, prefix=prefix, node_id=node_id, nodes_key=self._nodes_key, node_key=self._key
+            )
+        self._news_keys = self.news.keys if self.news else ()
+        self._pause_s = RENEW_S
         self._crowd = Crowd()
         self._census = Census(store, self._crowd, nodes_key=self._nodes_key, node_key=self._key, own=self._own)
         self._changes: deque[_Change] = deque()
@@ -178,14 +188,17 @@ class Presence:
         self._changes.clear()
         with contextlib.suppress(StoreDown, TimeoutError):
             async with asyncio.timeout(CLOSE_S):
+                if self.news:
+                    await self.news.leave()
+                    return
                 await self._store.command("ZREM", self._nodes_key, self._id)
                 await self._store.command("UNLINK", self._key)
 
     async def _wait(self) -> None:
-        """For something to tell, at most until the lease is to be renewed."""
+        """For something to tell, at most until the lease is to be renewed, or another node's ends."""
         self._wake.clear()
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(RENEW_S):
+            async with asyncio.timeout(self._pause_s):
                 await self._wake.wait()
 
     async def _tell(self) -> None:
@@ -196,15 +209,20 @@ class Presence:
         head: Args = [self._id, self._generation, int(LEASE_S * 1000), self._max]
         head += [int(self._draining()), str(self._delivered())]
         try:
-            granted = await self._store.run(self._flush_script, ([self._nodes_key, self._key], [*head, *args]))
+            keys = [self._nodes_key, self._key, *self._news_keys]
+            reply = await self._store.run(self._flush_script, (keys, [*head, *args]))
         except StoreDown:
             self._changes.extendleft(reversed(batch))  # whether it was counted cannot be known
             raise
-        if granted is None:
+        if reply is None:
             log.warning("presence.lost generation=%d: writing everything anew", self._generation)
             self._changes.extendleft(reversed(batch))
             self._known = False
             return
+        granted, is_news, lease_left_ms = reply
+        self._pause_s = min(RENEW_S, (int(lease_left_ms) + 1) / 1000)
+        if self.news and is_news:
+            self.news.look()
         answers = [change for change in batch if change.answer is not None]
         for change, yes in zip(answers, granted, strict=True):
             self._settle(change, bool(yes))
@@ -239,13 +257,15 @@ class Presence:
             **self._crowd.counts,
         }
         flat: Args = [part for field in fields.items() for part in field]
-        keys = [self._nodes_key, self._key, f"{self._key}:{self._generation}"]
+        keys = [self._nodes_key, self._key, f"{self._key}:{self._generation}", *self._news_keys]
         step = 2 * SYNC_FIELDS
         for start in range(0, len(flat), step):
             last = start + step >= len(flat)
             head: Args = [self._id, self._generation, int(LEASE_S * 1000), int(last)]
             await self._store.run(self._sync_script, (keys, [*head, *flat[start : start + step]]))
         self._known = True
+        if self.news:
+            self.news.look()
         if self._down:
             self._down = False
             log.info("presence.back generation=%d streams=%d", self._generation, self._crowd.streams)

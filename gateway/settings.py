@@ -170,6 +170,15 @@ class Settings:
         "How long a stream of a job that is not there yet waits for it before 404.",
     )
 
+    presence_events: bool = _row(
+        "Streams",
+        values.boolean,
+        "false",
+        "true, false",
+        "Whether `topic:presence` tells when a client's first stream over all nodes opens and its last one ends. The "
+        "same on all nodes.",
+    )
+
     max_connections: int = _row(
         "Limits", values.integer(0, 1_000_000), "20000", "streams", "Open streams of this node; 0: no limit."
     )

@@ -29,10 +29,11 @@ class StoreDown(ConnectionError):
 
 
 class Script:
-    """A Lua script by its text; sent once per server, then called by its SHA-1."""
+    """A Lua script by its text, the concatenation of chunks; sent once per server, then called by its SHA-1."""
 
-    def __init__(self, name: str) -> None:
-        self.text = files("gateway").joinpath("scripts", f"{name}.lua").read_text("utf-8")
+    def __init__(self, *chunks: str) -> None:
+        folder = files("gateway").joinpath("scripts")
+        self.text = "".join(folder.joinpath(f"{name}.lua").read_text("utf-8") for name in chunks)
         self.sha = hashlib.sha1(self.text.encode(), usedforsecurity=False).hexdigest()
 
 

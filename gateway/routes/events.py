@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute
 
-from gateway import answers
+from gateway import answers, presence_topic
 from gateway.body import read_json
 from gateway.endpoint import endpoint
 from gateway.exceptions import BadRequest, TooLarge
@@ -40,6 +40,7 @@ def _event(what: str, value: object) -> dict[str, Any]:
     try:
         names.check_channel(given["channel"])
         names.check_own_type(given["type"])
+        presence_topic.check_foreign(given["channel"], given["type"])
         if "id" in given:
             names.check_own_id(given["id"])
     except ValueError as error:

@@ -1,21 +1,42 @@
 -- Writes all of a node's counts anew, in parts that become visible together with the last one.
--- KEYS: nodes, the node's hash, the new one in the making
+-- KEYS: nodes, the node's hash, the new one in the making [, outbox, departed]
 -- ARGV: id generation lease_ms '1' for the last part or '0', then fields and values
-local nodes, mine, new = KEYS[1], KEYS[2], KEYS[3]
+local new, outbox, departed = KEYS[3], KEYS[4], KEYS[5]
+local newer = id .. ':' .. ARGV[2]                                 -- the new hash, as a departed one
+if departed then
+  local fields, counts = {}, {}
+  for n = 5, #ARGV, 2 do
+    if is_client(ARGV[n]) then
+      fields[#fields + 1] = ARGV[n]
+      counts[ARGV[n]] = ARGV[n + 1]
+    end
+  end
+  local lonely = only_here(departed, fields, newer)
+  for _, field in ipairs(fields) do
+    if lonely[field] then tell(outbox, 'joined', field, counts[field]) end
+  end
+end
 if #ARGV > 4 then redis.call('HSET', new, unpack(ARGV, 5)) end
 redis.call('PEXPIRE', new, ARGV[3])
+if departed then bury(departed, newer, now + ARGV[3]) end          -- in case that the last part never comes
 if ARGV[4] == '0' then return 1 end
 local generation = tonumber(redis.call('HGET', mine, 'generation') or '0')
 if generation >= tonumber(ARGV[2]) then
-  redis.call('DEL', new) -- a call from the past, which waited in a server that hung
+  if not departed then redis.call('DEL', new) end -- a call from the past, which waited in a server that hung
   return 0
 end
 redis.call('HSET', new, 'generation', ARGV[2])
+if departed then
+  redis.call('ZREM', departed, id, newer)
+  if redis.call('EXISTS', mine) == 1 then
+    local older = id .. ':before:' .. ARGV[2]
+    redis.call('RENAME', mine, base .. older)
+    bury(departed, older, now)
+  end
+end
 redis.call('RENAME', new, mine)
-redis.call('PEXPIRE', mine, ARGV[3])
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
-redis.call('ZADD', nodes, string.format('%.0f', now + ARGV[3]), ARGV[1])
-redis.call('ZREMRANGEBYSCORE', nodes, '-inf', string.format('(%.0f', now))
-redis.call('PEXPIRE', nodes, ARGV[3] * 2)
+redis.call('PEXPIRE', mine, departed and KEEP_MS or ARGV[3])
+redis.call('ZADD', nodes, at(now + ARGV[3]), id)
+expire_leases(departed)
+redis.call('PEXPIRE', nodes, departed and KEEP_MS or ARGV[3] * 2)
 return 1

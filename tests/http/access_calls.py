@@ -26,6 +26,7 @@ no-job       401/404  401  404      404      404    404      404      404      4
 client       401/200  401  403/200  200      200    403/200  403/200  403/200  200  403/200  200     403    200    403
 user         401      401  403      200      200    403      403      403      200  403      200     403    200    403
 topic        401/200  401  403/200  403/200  200    403/200  403/200  403/200  200  403/200  200     403    200    403
+presence     401      401  403      403      200    403      200      403      200  403      200     403    200    403
 broadcast    401/200  401  200      200      200    200      200      200      200  200      200     403    200    403
 publish      401      401  403      403      200    200      403      403      403  403      403     403    403    403
 stats        401      401  403      403      200    403      200      403      403  403      403     403    200    403
@@ -38,6 +39,7 @@ mint-none    401      401  404      404      404    404      404      404      4
 mint-client  401      401  403/200  200      200    403/200  403/200  403/200  200  403/200  403     403    403    403
 mint-user    401      401  403      200      200    403      403      403      200  403      403     403    403    403
 mint-topic   401      401  403/200  403/200  200    403/200  403/200  403/200  200  403/200  403     403    403    403
+mint-presence 401     401  403      403      200    403      200      403      200  403      403     403    403    403
 mint-all     401      401  200      200      200    200      200      200      200  200      403     403    403    403
 """
 
@@ -134,6 +136,8 @@ CALLS: Final = [
     _channels("user", "user:ann"),
     _channels("user", "broadcast", "user:ann"),
     _channels("topic", "topic:news"),
+    _channels("presence", "topic:presence"),
+    _channels("presence", "broadcast", "topic:presence"),
     _channels("broadcast", "broadcast"),
     Call(
         "publish",
@@ -189,6 +193,8 @@ CALLS: Final = [
     _mint("mint-client", "client:ann"),
     _mint("mint-user", "user:ann"),
     _mint("mint-topic", "topic:news"),
+    _mint("mint-presence", "topic:presence"),
+    _mint("mint-presence", "broadcast", "topic:presence"),
     _mint("mint-all", "broadcast"),
     *[Call("stats", "GET", path, path) for path in ("/v1/stats", "/v1/clients", "/api/sse/metrics")],
     Call(

@@ -1,0 +1,309 @@
+"""Nodes tell who came and who went: each once, in order, whatever happens to nodes and to Redis."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections import Counter
+from collections.abc import AsyncIterator
+
+import orjson
+import pytest
+
+from gateway import presence
+from gateway.delivered import Delivered
+from gateway.metrics import Metrics
+from gateway.place import Place
+from gateway.presence import Presence
+from gateway.presence_topic import CHANNEL
+from gateway.store import Store
+from publisher import channels, connect
+from publisher.envelope import Event, decode
+from tests.support.broker import Broker
+from tests.support.redis_cluster import cluster_url, redis_cluster
+from tests.support.waiting import until
+
+ANN = Place("sub:ann", ("client:ann", "broadcast"))
+BOB = Place("sub:bob", ("client:bob", "broadcast"))
+JOB = Place("sub:ann", ("job:j1",))
+
+
+class Teller:
+    """One node's presence with its news, at work until it is left or killed."""
+
+    def __init__(self, url: str, prefix: str, node_id: str) -> None:
+        self.prefix = prefix
+        self.store = Store(connect.asyncio(url))
+        self.presence = Presence(
+            self.store,
+            prefix=prefix,
+            node_id=node_id,
+            version="1",
+            max_per_user=0,
+            draining=lambda: False,
+            delivered=lambda: Delivered.now(Metrics("1")),
+            events=True,
+        )
+        assert self.presence.news
+        self.news = self.presence.news
+        self._tasks: list[asyncio.Task[None]] = []
+        self.thaw()
+
+    def thaw(self) -> None:
+        self._tasks = [asyncio.create_task(part) for part in (self.presence.run(), self.news.run())]
+
+    async def events(self) -> list[Event]:
+        """The history of the topic."""
+        rows = await self.store.command("XRANGE", channels.keys(self.prefix, CHANNEL).log, "-", "+")
+        return [decode(CHANNEL, fields[b"m"]) for _, fields in rows]
+
+    async def types(self) -> list[str]:
+        return [event.type for event in await self.events()]
+
+    async def told(self) -> list[str]:
+        """What the topic says so far: ``+ann`` and ``-ann``; numbers follow each other."""
+        events = await self.events()
+        assert (
+            [event.seq for event in events] == list(range(events[0].seq, events[0].seq + len(events)))
+            if events
+            else True
+        )
+        found = []
+        for event in events:
+            data = orjson.loads(event.data)
+            assert (event.type == "presence.joined") == (data["connections"] > 0)
+            found.append(("+" if event.type == "presence.joined" else "-") + data["client_id"])
+        return found
+
+    async def tells(self, *expected: str) -> None:
+        """Wait until this has been told, in this order, and nothing is left to tell."""
+
+        async def is_told() -> bool:
+            left = (
+                await self.store.command("XLEN", self.news.keys[0]),
+                await self.store.command("ZCARD", self.news.keys[1]),
+            )
+            return await self.told() == list(expected) and left == (0, 0)
+
+        try:
+            await until(is_told, "the news")
+        except TimeoutError:
+            raise AssertionError(f"{await self.told()} instead of {expected}") from None
+
+    async def flushed(self) -> None:
+        """Wait until Redis has heard of all changes before this."""
+        assert await self.presence.arrive(JOB)
+        self.presence.leave(JOB)
+
+    async def freeze(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def kill(self) -> None:
+        """End its work, as a crash would: nothing is tidied up, and nothing goes on."""
+        await self.freeze()
+        self.presence.close = _nothing  # type: ignore[method-assign]
+
+    async def close(self) -> None:
+        await self.freeze()
+        await self.presence.close()
+        await self.store.close()
+
+
+async def _nothing() -> None:
+    pass
+
+
+@contextlib.asynccontextmanager
+async def tellers(url: str, prefix: str, *ids: str) -> AsyncIterator[list[Teller]]:
+    running = [Teller(url, prefix, node_id) for node_id in ids]
+    try:
+        yield running
+    finally:
+        for node in running:
+            await node.close()
+
+
+@pytest.fixture
+def short_leases(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(presence, "LEASE_S", 1.0)
+    monkeypatch.setattr(presence, "RENEW_S", 0.2)
+
+
+async def test_the_first_stream_of_all_nodes_joins_and_the_last_one_leaves(redis_url: str, prefix: str) -> None:
+    async with tellers(redis_url, prefix, "a", "b") as (a, b):
+        await a.presence.arrive(ANN)
+        await b.presence.arrive(ANN)
+        await b.presence.arrive(BOB)
+        await a.presence.arrive(JOB)  # not for a client
+        await a.tells("+ann", "+bob")
+        a.presence.leave(ANN)
+        await a.flushed()
+        b.presence.leave(ANN)
+        b.presence.leave(BOB)
+        await b.tells("+ann", "+bob", "-ann", "-bob")
+
+
+async def test_who_changes_its_stream_within_one_call_was_not_away(redis_url: str, prefix: str) -> None:
+    async with tellers(redis_url, prefix, "a") as (a,):
+        await a.presence.arrive(ANN)
+        for _ in range(20):
+            a.presence.leave(ANN)
+            assert await a.presence.arrive(ANN)
+        await a.presence.arrive(BOB)
+        await a.tells("+ann", "+bob")
+
+
+async def test_a_burst_is_told_completely_in_few_round_trips(redis_url: str, prefix: str) -> None:
+    """2,000 connects must not be 2,000 calls; their events travel together."""
+    places = [Place(f"sub:c{n}", (f"client:c{n}",)) for n in range(2000)]
+    async with tellers(redis_url, prefix, "a") as (a,):
+        await a.flushed()
+
+        async def calls() -> Counter[str]:
+            stats = await a.store.client.info("commandstats")
+            named = ("evalsha", "xrange", "xrevrange", "xdel")
+            return Counter({name: int(stats.get(f"cmdstat_{name}", {}).get("calls", 0)) for name in named})
+
+        before = await calls()
+        await asyncio.gather(*[a.presence.arrive(place) for place in places])
+        for place in places:
+            a.presence.leave(place)
+        await until(lambda: _has_told(a, 2 * len(places)), "all news")
+        made = await calls()
+        made.subtract(before)
+        pages = made["xdel"] + 1
+        counting = made["evalsha"] - 2 * len(places)  # at most: the events of a page are one pipeline
+        assert counting + pages + made["xrange"] + made["xrevrange"] + made["xdel"] < 0.05 * 2 * len(places), made
+
+
+async def _has_told(node: Teller, count: int) -> bool:
+    meta = await node.store.command("HGET", channels.keys(node.prefix, CHANNEL).meta, "seq")
+    return int(meta or 0) == count
+
+
+async def test_what_a_killed_node_held_is_told_once_by_those_who_are_left(
+    redis_url: str, prefix: str, short_leases: None
+) -> None:
+    async with tellers(redis_url, prefix, "a", "b", "c") as (a, b, c):
+        await a.presence.arrive(ANN)
+        await a.presence.arrive(BOB)
+        await b.presence.arrive(BOB)
+        await a.tells("+ann", "+bob")
+        await a.kill()
+        await c.tells("+ann", "+bob", "-ann")
+        b.presence.leave(BOB)
+        await c.tells("+ann", "+bob", "-ann", "-bob")
+
+
+async def test_the_last_node_that_was_killed_is_gone_through_by_the_next_one_that_starts(
+    redis_url: str, prefix: str, short_leases: None
+) -> None:
+    async with tellers(redis_url, prefix, "a") as (a,):
+        await a.presence.arrive(ANN)
+        await a.tells("+ann")
+        await a.kill()
+        async with tellers(redis_url, prefix, "b") as (b,):
+            await b.presence.arrive(BOB)
+            await b.tells("+ann", "+bob", "-ann")
+
+
+async def test_a_node_that_stops_takes_leave_of_its_clients_at_once(redis_url: str, prefix: str) -> None:
+    async with tellers(redis_url, prefix, "a") as (a,):
+        async with tellers(redis_url, prefix, "b") as (b,):
+            await b.presence.arrive(ANN)
+            await b.presence.arrive(BOB)
+            await a.presence.arrive(BOB)
+            await a.tells("+ann", "+bob")
+        assert await a.told() == ["+ann", "+bob", "-ann"]
+
+
+async def test_more_than_a_page_of_a_killed_nodes_clients_are_told_each_once(
+    redis_url: str, prefix: str, short_leases: None
+) -> None:
+    async with tellers(redis_url, prefix, "a", "b", "c") as (a, b, c):
+        names = [f"c{n:04}" for n in range(900)]
+        await asyncio.gather(*[a.presence.arrive(Place(f"sub:{n}", (f"client:{n}",))) for n in names])
+        await until(lambda: _has_told(a, len(names)), "the arrivals")
+        await a.kill()
+        await until(lambda: _has_told(b, 2 * len(names)), "the ends")
+        await c.flushed()
+        told = await b.told()
+        assert Counter(told) == Counter([f"+{n}" for n in names] + [f"-{n}" for n in names])
+
+
+async def test_a_frozen_node_leaves_and_joins_again(redis_url: str, prefix: str, short_leases: None) -> None:
+    """Its lease had ended for the others; when it goes on it writes everything anew."""
+    async with tellers(redis_url, prefix, "a", "b") as (a, b):
+        await a.presence.arrive(ANN)
+        await a.presence.arrive(BOB)
+        await b.presence.arrive(BOB)
+        await a.tells("+ann", "+bob")
+        await a.freeze()
+        await b.tells("+ann", "+bob", "-ann")
+        a.thaw()
+        await b.tells("+ann", "+bob", "-ann", "+ann")
+
+
+async def test_a_node_that_writes_everything_anew_tells_only_what_changed(
+    redis_url: str, prefix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(presence, "SYNC_FIELDS", 5)
+    async with tellers(redis_url, prefix, "a") as (a,):
+        names = [f"c{n}" for n in range(30)]
+        await asyncio.gather(*[a.presence.arrive(Place(f"sub:{n}", (f"client:{n}",))) for n in names])
+        await a.presence.arrive(ANN)
+        await until(lambda: _has_told(a, 31), "the arrivals")
+        await a.store.command("HSET", f"{prefix}:{{gateway}}:node:a", "generation", "0")
+        a.presence.leave(ANN)
+        await a.presence.arrive(BOB)
+        expected = Counter([*[f"+{n}" for n in names], "+ann", "-ann", "+bob"])
+
+        async def is_told() -> bool:
+            return Counter(await a.told()) == expected
+
+        await until(is_told, "what changed")
+        await a.flushed()
+        assert await is_told()
+
+
+async def test_without_redis_streams_come_and_go_and_the_news_follow(own_broker: Broker, prefix: str) -> None:
+    async with tellers(own_broker.url, prefix, "a") as (a,):
+        await a.presence.arrive(ANN)
+        await a.tells("+ann")
+        own_broker.stop()
+        assert await a.presence.arrive(BOB)
+        a.presence.leave(ANN)
+        own_broker.start()
+
+        async def is_told() -> bool:
+            return Counter(await a.told()) == Counter(["+ann", "+bob", "-ann"])
+
+        await until(is_told, "the news", 20)
+
+
+async def test_news_that_nobody_took_are_bounded_and_their_loss_is_told(
+    redis_url: str, prefix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with tellers(redis_url, prefix, "a") as (a,):
+        await a.presence.arrive(ANN)
+        await a.tells("+ann")
+        flood = ["XADD", a.news.keys[0], "*", "t", "joined", "c", "x", "n", "1"]
+        async with a.store.client.pipeline(transaction=False) as pipe:
+            for _ in range(10_000):
+                pipe.execute_command(*flood)
+            await pipe.execute()
+        await a.presence.arrive(BOB)
+        await until(lambda: _has_told(a, 3), "the news")
+        assert await a.types() == ["presence.joined", "presence.reset", "presence.joined"]
+
+
+async def test_in_a_cluster_the_topic_is_in_another_slot_and_told_all_the_same(prefix: str, short_leases: None) -> None:
+    with redis_cluster() as nodes:
+        url = cluster_url(nodes)
+        async with tellers(url, prefix, "a", "b") as (a, b):
+            await a.presence.arrive(ANN)
+            await a.tells("+ann")
+            await a.kill()
+            await b.tells("+ann", "-ann")
