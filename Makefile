@@ -6,7 +6,7 @@
 # make format mend the formatting    make clean  remove everything that was built
 .PHONY: run test tools lint format bench bench-tools chaos fuzz clean
 BIN := .venv/bin
-TOOLS := curl:curl ps:procps bash:bash promtool:prometheus
+TOOLS := curl:curl ps:procps bash:bash promtool:prometheus node:nodejs npm:npm
 
 WORKERS ?= $(shell cores=$$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 1); echo $$((cores < 4 ? cores + 1 : 4)))
 
@@ -19,7 +19,7 @@ run: .venv/.run
 	$(BIN)/sse-gateway dev $(ARGS)
 
 # Half of the tests' time is waiting: one worker more than cores keeps them busy. ARGS="-n 0" runs without workers.
-test: lint tools
+test: lint tools tests/js/node_modules/.stamp
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup --cov --cov-report=term $(ARGS)
 
 # Some tests run the documentation's curl lines, look at processes, or have Prometheus scrape nodes: as root what is
@@ -32,6 +32,11 @@ tools:
 	test -z "$$missing" || { test "$$(id -u)" = 0 && command -v apt-get >/dev/null && idle && apt-get update -qq && \
 		apt-get install -y -qq --no-install-recommends $$missing; } || \
 	{ echo "Tests that need$$missing will fail: install with apt-get install$$missing." >&2; test "$(CI)" != true; }
+
+# What the browser client is tested with. Without npm those tests are left out, as `tools` has said by then.
+tests/js/node_modules/.stamp: tests/js/package-lock.json tests/js/react18/package-lock.json | tools
+	@! command -v npm >/dev/null || { npm ci --prefix tests/js --no-audit --no-fund --loglevel=error && \
+		npm ci --prefix tests/js/react18 --no-audit --no-fund --loglevel=error && touch $@; }
 
 lint: .venv/.dev
 	$(BIN)/ruff check .
@@ -59,7 +64,8 @@ fuzz: .venv/.fuzz
 	$(BIN)/python -m tests.fuzz $(or $(SECONDS),60) $(ARGS)
 
 clean:
-	rm -rf .venv build dist *.egg-info .coverage .coverage.* coverage.xml .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv build dist *.egg-info .coverage .coverage.* coverage.xml .mypy_cache .ruff_cache .pytest_cache .hypothesis \
+		tests/js/node_modules tests/js/react18/node_modules
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .venv/.run: pyproject.toml | $(BIN)/pip

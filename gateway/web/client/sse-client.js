@@ -6,6 +6,7 @@ const MAX_SERVER_WAIT_MS = 600_000; // what a server may ask for at most; beyond
 const MAX_CURSOR = 4096; // the node reads no more; a longer id is not sent back
 const MAX_CHANNELS = 32;
 const EXPIRY_MARGIN_MS = 30_000;
+const SILENCE_MS = 45_000;
 const STALE_MS = 20_000; // who comes back to a page does not wait for the full silence
 const NATIVE = /\/v1\/(events|jobs\/events|jobs\/[^/]+\/events|clients\/[^/]+\/events)$/;
 const TERMINAL = new Set(["job.completed", "job.failed", "job.cancelled"]);
@@ -661,7 +662,9 @@ class Stream {
     try {
       next = await this.#credentials.get("expiring", signal);
     } catch (error) {
-      if (!signal.aborted) this.listener.error(error);
+      if (error.code === "subject_changed") this.#fail(error);
+      // The old one serves on.
+      if (!signal.aborted) this.listener.error(new StreamError(error.code, error.message, { status: error.status, cause: error.cause }));
     }
     if (signal.aborted || this.#stopped) return;
     this.#askedAgain = false;
@@ -688,7 +691,7 @@ class Stream {
 
   /** Milliseconds of silence after which a stream is dead; 0: never. */
   #patience() {
-    const limit = this.#options.silenceMs ?? 45_000;
+    const limit = this.#options.silenceMs ?? SILENCE_MS;
     if (limit === 0) return 0;
     return this.#beatMs === null ? limit : Math.min(limit, Math.max(500, this.#beatMs * 2.5));
   }
@@ -760,7 +763,6 @@ const GRACE_MS = 2000; // how long a member waits for a new leader before it hel
 const RENEW_MS = 20_000; // how often a tab repeats what it needs
 const FORGET_MS = 150_000; // a tab that has said nothing for so long is gone
 const LEADER_BEAT_MS = 10_000;
-const LEADER_SILENCE_MS = 45_000;
 const REFUSED = new Set(["not_found", "forbidden", "bad_request"]);
 
 /** Where a part of a cursor (`TAG.EPOCH.SEQ.MARK`, `TAG.0` before the first event) stands; null while it is no position. */
@@ -920,7 +922,7 @@ class Member {
     if (token && subject === null) return; // a token that does not say whose it is
     const user = token ? `user ${subject}` : commonUser(this.#options);
     if (token) this.#credentials.expect(subject);
-    this.#session = Session.of(`sse-gateway/1 ${nodeOf(this.#spec.url)} ${user}`, token ? subject : undefined);
+    this.#session = Session.of(`sse-gateway/1 ${this.node} ${user}`, token ? subject : undefined, this.#options.silenceMs);
     this.#session.join(this);
   }
 
@@ -1029,8 +1031,8 @@ class Member {
 class Session {
   static #all = new Map();
 
-  static of(name, subject) {
-    if (!Session.#all.has(name)) Session.#all.set(name, new Session(name, subject));
+  static of(name, subject, silenceMs) {
+    if (!Session.#all.has(name)) Session.#all.set(name, new Session(name, subject, silenceMs));
     return Session.#all.get(name);
   }
 
@@ -1051,9 +1053,10 @@ class Session {
   #silence;
   #gather;
 
-  constructor(name, subject) {
+  constructor(name, subject, silenceMs = SILENCE_MS) {
     this.#name = name;
     this.subject = subject;
+    this.silenceMs = silenceMs;
   }
 
   join(member) {
@@ -1211,13 +1214,14 @@ class Session {
     this.toLeader({ t: "want", need: [...need] });
   }
 
+  /** A leader that says nothing any more may be a tab that the browser has stopped: take over. */
   #watchLeader() {
     clearTimeout(this.#silence);
-    if (this.#leader !== null) return;
+    if (this.#leader !== null || this.silenceMs === 0) return;
     this.#silence = setTimeout(() => {
       this.#each((member) => member.detach());
       if (this.members.size > 0) this.#elect(true);
-    }, LEADER_SILENCE_MS + Math.random() * 5000);
+    }, this.silenceMs * (1 + Math.random() / 8));
   }
 }
 
@@ -1271,7 +1275,7 @@ class Leader {
   }
 
   start() {
-    this.#timers.beat = setInterval(() => this.#beat(), LEADER_BEAT_MS);
+    this.#timers.beat = setInterval(() => this.#beat(), Math.min(LEADER_BEAT_MS, this.#session.silenceMs / 4 || LEADER_BEAT_MS));
     this.#timers.settle = setTimeout(() => {
       this.#settled = true;
       this.#arrange();
@@ -1423,8 +1427,9 @@ class Leader {
     this.#post({ t: "state", change: { state, retryInMs, reason } });
   }
 
+  /** What ends the carrier is between the leader and the node; each member finds out for itself what it means for it. */
   #error(error) {
-    for (const member of this.#session.members) member.trouble(error);
+    if (!error.final) for (const member of this.#session.members) member.trouble(error);
   }
 
   /** The carrier has ended for good. */
@@ -1443,7 +1448,10 @@ class Leader {
       for (const channel of fresh.length > 0 ? fresh : this.#tops.keys()) this.#refused.add(channel);
       this.#tops = new Map([...this.#tops].filter(([channel]) => !this.#refused.has(channel)));
       this.#arrange();
-    } else this.resign();
+    } else {
+      this.resign();
+      for (const member of [...this.#session.members]) member.detach();
+    }
   }
 }
 
