@@ -13,7 +13,7 @@ from tests.support.http1 import request
 from tests.support.node import Node
 from tests.support.waiting import PATIENCE_S, until
 
-OF_THE_NODE: Final = {"generation", "started_at", "version", "draining"}
+OF_THE_NODE: Final = {"generation", "started_at", "version", "draining", "delivered"}
 
 
 class Meter:
