@@ -27,6 +27,8 @@ PAGE: Final = 250
 HISTORY_EVENTS: Final = 2_000
 RECENT: Final = 100
 """Events among which the last one told is looked for; others may have spoken on the topic since."""
+PACE_S: Final = 0.1
+"""What comes within it is told together: a burst of connects must not be a burst of calls."""
 RETRY_S: Final = 1.0
 
 
@@ -59,6 +61,7 @@ class PresenceNews:
             try:
                 await self.tell_all()
                 self._failing = False
+                await asyncio.sleep(PACE_S)
             except StoreDown as error:
                 if not self._failing:
                     log.warning("presence.untold %s", error)

@@ -30,15 +30,17 @@ local function expire_leases(departed)
   redis.call('ZREMRANGEBYSCORE', nodes, '-inf', '(' .. at(now))
 end
 
-local news = 0
+local news, waiting = 0, nil
 local function tell(outbox, type, client, connections)
-  if redis.call('XLEN', outbox) >= MAX_NEWS then
+  waiting = waiting or redis.call('XLEN', outbox)
+  if waiting >= MAX_NEWS then
     redis.call('XTRIM', outbox, 'MAXLEN', 0)
     redis.call('XADD', outbox, '*', 't', 'reset')                  -- nobody took the news for long: better none than half
+    waiting = 1
   end
   redis.call('XADD', outbox, '*', 't', type, 'c', string.sub(client, #CLIENT + 1), 'n', connections)
-  redis.call('PEXPIRE', outbox, KEEP_MS)
-  news = news + 1
+  if news == 0 then redis.call('PEXPIRE', outbox, KEEP_MS) end
+  news, waiting = news + 1, waiting + 1
 end
 
 -- Which of the fields are in none of the nodes, alive or departed, but those that are left out.

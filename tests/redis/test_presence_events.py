@@ -6,6 +6,8 @@ import asyncio
 import contextlib
 from collections import Counter
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from random import Random
 
 import orjson
 import pytest
@@ -94,6 +96,16 @@ class Teller:
         """Wait until Redis has heard of all changes before this."""
         assert await self.presence.arrive(JOB)
         self.presence.leave(JOB)
+
+    async def hush(self) -> None:
+        """Count on, but tell nothing."""
+        self._tasks[1].cancel()
+        await asyncio.gather(self._tasks[1], return_exceptions=True)
+
+    def speak(self) -> None:
+        """Tell what has been counted meanwhile."""
+        self._tasks[1] = asyncio.create_task(self.news.run())
+        self.news.look()
 
     async def freeze(self) -> None:
         for task in self._tasks:
@@ -289,12 +301,14 @@ async def test_news_that_nobody_took_are_bounded_and_their_loss_is_told(
     async with tellers(redis_url, prefix, "a") as (a,):
         await a.presence.arrive(ANN)
         await a.tells("+ann")
+        await a.hush()
         flood = ["XADD", a.news.keys[0], "*", "t", "joined", "c", "x", "n", "1"]
         async with a.store.client.pipeline(transaction=False) as pipe:
             for _ in range(10_000):
                 pipe.execute_command(*flood)
             await pipe.execute()
         await a.presence.arrive(BOB)
+        a.speak()
         await until(lambda: _has_told(a, 3), "the news")
         assert await a.types() == ["presence.joined", "presence.reset", "presence.joined"]
 
@@ -307,3 +321,54 @@ async def test_in_a_cluster_the_topic_is_in_another_slot_and_told_all_the_same(p
             await a.tells("+ann")
             await a.kill()
             await b.tells("+ann", "-ann")
+
+
+@pytest.mark.parametrize("seed", range(2))
+async def test_whatever_happens_each_client_joins_and_leaves_in_turn_and_the_news_end_at_the_truth(
+    redis_url: str, prefix: str, monkeypatch: pytest.MonkeyPatch, seed: int
+) -> None:
+    """Nodes are killed and frozen, streams come and go on all of them; what is told never contradicts itself."""
+    monkeypatch.setattr(presence, "LEASE_S", 0.4)
+    monkeypatch.setattr(presence, "RENEW_S", 0.1)
+    monkeypatch.setattr(presence, "SYNC_FIELDS", 3)
+    random = Random(seed)
+    places = [Place(f"sub:c{n}", (f"client:c{n}",)) for n in range(5)]
+    async with AsyncExitStack() as stack:
+
+        async def start(number: int) -> Teller:
+            return (await stack.enter_async_context(tellers(redis_url, prefix, f"n{number}")))[0]
+
+        running = {number: await start(number) for number in range(3)}
+        here: dict[int, list[Place]] = {number: [] for number in running}
+        for step in range(3, 83):
+            number, place = random.choice(list(running)), random.choice(places)
+            node = running[number]
+            match random.choices(("arrive", "leave", "freeze", "kill", "pause"), (8, 8, 1, 1, 2))[0]:
+                case "arrive":
+                    assert await node.presence.arrive(place)
+                    here[number].append(place)
+                case "leave" if here[number]:
+                    gone = here[number].pop(random.randrange(len(here[number])))
+                    node.presence.leave(gone)
+                case "freeze":
+                    await node.freeze()
+                    await asyncio.sleep(random.choice((0.1, 0.8)))
+                    node.thaw()
+                case "kill":
+                    await running.pop(number).kill()
+                    del here[number]
+                    running[step], here[step] = await start(step), []
+                case "pause":
+                    await asyncio.sleep(random.uniform(0, 0.2))
+        truth = {place.user_key.removeprefix("sub:") for each in here.values() for place in each}
+        some = next(iter(running.values()))
+
+        async def is_told() -> bool:
+            online: set[str] = set()
+            for word in await some.told():
+                joined, client = word[0] == "+", word[1:]
+                assert joined != (client in online), f"{word} was told twice: {await some.told()}"
+                (online.add if joined else online.discard)(client)
+            return online == truth
+
+        await until(is_told, f"the news to end at {sorted(truth)}, not {await some.told()}", 5)
