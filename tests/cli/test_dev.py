@@ -141,7 +141,7 @@ async def test_a_generation_is_answered_and_streamed_in_its_own_words(dev: Runni
     assert found["success"] is True
     path = f"/api/generation?sessionId={found['sessionId']}&providerId={found['providerId']}"
     async with EventSource(base, path) as stream:
-        events = await stream.collect_until(lambda event: event.json()["status"] in ("succeeded", "failed"), 20)
+        events = await stream.collect_until(lambda event: event.json()["status"] in ("succeeded", "failed"))
     assert events[0].json() == {"status": "started"}
     last = events[-1].json()
     assert last["status"] == "succeeded"
@@ -153,7 +153,7 @@ async def test_a_queued_character_is_streamed_in_its_own_words(dev: Running) -> 
     answer = await request(base, "/api/v1/characters/queue", method="POST")
     job_id = json.loads(answer.body)["data"]["jobId"]
     async with EventSource(base, f"/api/v1/sse/jobs/character/{job_id}") as stream:
-        events = await stream.collect_until(lambda event: event.json().get("status") == "completed", 20)
+        events = await stream.collect_until(lambda event: event.json().get("status") == "completed")
     assert [event.json()["type"] for event in events[:2]] == ["connected", "initial_status"]
 
 
@@ -161,7 +161,7 @@ async def test_a_task_names_its_files_and_may_be_asked_to_fail(dev: Running) -> 
     base = base_of(dev)
     answer = await request(base, "/dev/jobs", method="POST", headers=JSON, body=b'{"kind":"task","fail":true}')
     async with EventSource(base, f"/api/v1/status/tasks/{json_of(answer)['job_id']}/stream") as stream:
-        events = await stream.collect_until(lambda event: event.type in ("task_completed", "task_failed"), 20)
+        events = await stream.collect_until(lambda event: event.type in ("task_completed", "task_failed"))
     assert {event.json()["filename"] for event in events if event.type == "file_update"} == {
         "report.pdf",
         "figures.csv",
