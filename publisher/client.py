@@ -20,7 +20,8 @@ from publisher.job import Job
 from publisher.jobs import JobHandle
 from publisher.options import DIRECT_S, TRY_S, OnError, Options
 from publisher.post import Post
-from publisher.transport import RedisTransport, Transport
+from publisher.transport import Transport
+from publisher.transport_blocking import RedisTransport
 
 T = TypeVar("T")
 

@@ -21,6 +21,7 @@ def _load(name: str, *chunks: str) -> Script:
     return Script(name, source, hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest())
 
 
-PUBLISH: Final = _load("publish", "append", "publish")
+PUBLISH: Final = _load("publish", "append", "plain", "publish")
+PUBLISH_MANY: Final = _load("publish_many", "append", "plain", "publish_many")
 JOB: Final = _load("job", "append", "owner", "job")
 OWNER: Final = _load("owner", "append", "owner", "owner_main")

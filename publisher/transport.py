@@ -5,16 +5,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Sequence
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Final, Protocol, TypeAlias
 
 import redis
 import redis.asyncio
 from redis.asyncio.cluster import RedisCluster as AsyncRedisCluster
-from redis.cluster import RedisCluster
 from redis.exceptions import NoScriptError
 
 from publisher import connect, retry
-from publisher.address import Address, parse
+from publisher.address import parse
+from publisher.bundles import Bundle, bundles
 from publisher.calls import Call, ReadState, Request
 from publisher.cancellation import lost_cancellation_delivered
 from publisher.closed import closed_is_connection_error
@@ -22,8 +22,8 @@ from publisher.closed import closed_is_connection_error
 Result: TypeAlias = Any
 """A reply, or the error that one call of a batch ended with."""
 
-PIPELINE = 1000
-"""At most this many calls travel in one round trip."""
+IN_ONE_GO: Final = 64
+"""Bundles in one round trip: their replies wait in the server's memory."""
 
 
 class Transport(Protocol):
@@ -49,87 +49,6 @@ class AsyncTransport(Protocol):
     async def batch(self, calls: Sequence[Call]) -> list[Result]: ...
     async def repair(self, error: BaseException) -> None: ...
     async def close(self) -> None: ...
-
-
-class RedisTransport:
-    """Blocking. Made from a URL it connects when it has to; a given client is not closed."""
-
-    def __init__(self, source: str | connect.Blocking) -> None:
-        self._client: connect.Blocking | None = None
-        self._loaded = False
-        if isinstance(source, str):
-            address = parse(source)
-            self._address: Address | None = address
-            self.where, self.cluster = address.where, address.cluster
-            if not self.cluster:
-                self._client = connect.blocking(address)
-        else:
-            connect.check(source)
-            self._address = None
-            self._client = source
-            self.where = connect.where(source)
-            self.cluster = isinstance(source, RedisCluster)
-
-    def client(self) -> connect.Blocking:
-        """The client. Redis Cluster is asked for its layout here, at the first call, and not before."""
-        if self._client is None:
-            assert self._address is not None
-            self._client = connect.blocking(self._address)
-        return self._client
-
-    def execute(self, request: Request) -> Any:
-        client: Any = self._client
-        if client is None:
-            client = self.client()
-        if isinstance(request, ReadState):
-            return _read(client, request)
-        script = request.script
-        try:
-            return client.execute_command("EVALSHA", script.sha, len(request.keys), *request.keys, *request.args)
-        except NoScriptError:
-            return client.execute_command("EVAL", script.source, len(request.keys), *request.keys, *request.args)
-
-    def batch(self, calls: Sequence[Call]) -> list[Result]:
-        """Send calls in order, one round trip per :data:`PIPELINE`; in Cluster one each."""
-        client = self.client()
-        if isinstance(client, RedisCluster):
-            return self._one_by_one(calls)
-        results: list[Result] = []
-        for start in range(0, len(calls), PIPELINE):
-            pipeline: Any = client.pipeline(transaction=False)
-            for command in commands(calls[start : start + PIPELINE], self._loaded):
-                pipeline.execute_command(*command)
-            results += pipeline.execute(raise_on_error=False)
-        self._loaded = not any(isinstance(result, NoScriptError) for result in results)
-        return results
-
-    def _one_by_one(self, calls: Sequence[Call]) -> list[Result]:
-        """Cluster: what follows a failure is not sent, so that it does not overtake."""
-        results: list[Result] = []
-        for call in calls:
-            try:
-                results.append(self.execute(call))
-            except retry.ERRORS as error:
-                return results + [error] * (len(calls) - len(results))
-        return results
-
-    def repair(self, error: BaseException) -> None:
-        """Drop the connections where they lead to a server that is no longer the primary."""
-        client = self._client
-        # A cluster client follows MOVED by itself.
-        if retry.is_failover(error) and isinstance(client, redis.Redis):
-            client.connection_pool.disconnect(inuse_connections=False)
-
-    def close(self) -> None:
-        if self._address is not None and self._client is not None:
-            self._client.close()
-            for scout in _sentinels(self._client):
-                scout.close()
-
-    def after_fork(self) -> None:
-        # A lock inside the old client may have been held by a thread that does not exist here.
-        if self._address is not None:
-            self._client = None
 
 
 class AsyncRedisTransport:
@@ -173,7 +92,7 @@ class AsyncRedisTransport:
         client: Any = self._client
         with closed_is_connection_error():
             if isinstance(request, ReadState):
-                return await _read(client, request)
+                return await read_state(client, request)
             script = request.script
             head = len(request.keys), *request.keys
             try:
@@ -182,32 +101,51 @@ class AsyncRedisTransport:
                 return await client.execute_command("EVAL", script.source, *head, *request.args)
 
     async def batch(self, calls: Sequence[Call]) -> list[Result]:
-        client = self._client
-        if isinstance(client, AsyncRedisCluster):
-            return await self._by_channel(calls)
-        results: list[Result] = []
-        for start in range(0, len(calls), PIPELINE):
-            pipeline = client.pipeline(transaction=False)
-            for command in commands(calls[start : start + PIPELINE], self._loaded):
-                pipeline.execute_command(*command)
-            with closed_is_connection_error(), lost_cancellation_delivered():
-                results += await pipeline.execute(raise_on_error=False)
+        """Send calls in order, in one round trip; in Cluster one per channel, side by side."""
+        if self.cluster and not self._laid_out:
+            await self._ask_for_layout()
+        packs = bundles(calls, cluster=self.cluster)
+        if isinstance(self._client, AsyncRedisCluster):
+            return spread(len(calls), packs, await self._by_channel(packs))
+        replies: list[Result] = []
+        for start in range(0, len(packs), IN_ONE_GO):
+            replies += await self._in_one_go(self._client, packs[start : start + IN_ONE_GO])
+            failure = next((reply for reply in replies if isinstance(reply, Exception)), None)
+            if failure is not None:  # what follows is not sent, so that it does not overtake
+                replies += [failure] * (len(packs) - len(replies))
+                break
+        return spread(len(calls), packs, replies)
+
+    async def _in_one_go(self, client: redis.asyncio.Redis, packs: Sequence[Bundle]) -> list[Result]:
+        if len(packs) == 1:
+            return [await self._single(packs[0].call)]
+        pipeline = client.pipeline(transaction=False)
+        for command in commands([pack.call for pack in packs], self._loaded):
+            pipeline.execute_command(*command)
+        with closed_is_connection_error(), lost_cancellation_delivered():
+            results: list[Result] = await pipeline.execute(raise_on_error=False)
         self._loaded = not any(isinstance(result, NoScriptError) for result in results)
         return results
 
-    async def _by_channel(self, calls: Sequence[Call]) -> list[Result]:
+    async def _single(self, call: Call) -> Result:
+        try:
+            return await self.execute(call)
+        except redis.ResponseError as error:
+            return error
+
+    async def _by_channel(self, packs: Sequence[Bundle]) -> list[Result]:
         """Cluster: channels side by side, the calls of one channel in order."""
-        results: list[Result] = [None] * len(calls)
+        results: list[Result] = [None] * len(packs)
         lanes: dict[str, list[int]] = {}
-        for index, call in enumerate(calls):
-            lanes.setdefault(call.keys[0], []).append(index)
+        for index, pack in enumerate(packs):
+            lanes.setdefault(pack.call.keys[0], []).append(index)
 
         async def lane(indexes: list[int]) -> None:
             failure: Exception | None = None
             for index in indexes:
                 try:
                     # What follows a failure is not sent, so that it does not overtake.
-                    results[index] = failure or await self.execute(calls[index])
+                    results[index] = failure or await self.execute(packs[index].call)
                 except retry.ERRORS as error:
                     results[index] = failure = error
 
@@ -222,8 +160,17 @@ class AsyncRedisTransport:
         if self._owned:
             with contextlib.suppress(*retry.ERRORS):
                 await self._client.aclose()
-                for scout in _sentinels(self._client):
+                for scout in sentinels(self._client):
                     await scout.aclose()
+
+
+def spread(count: int, packs: Sequence[Bundle], replies: Sequence[Any]) -> list[Result]:
+    """What each of ``count`` calls was answered, from the replies to the bundles that they travelled in."""
+    results: list[Result] = [None] * count
+    for pack, reply in zip(packs, replies, strict=True):
+        for index, result in zip(pack.indexes, pack.results(reply), strict=True):
+            results[index] = result
+    return results
 
 
 def commands(calls: Sequence[Call], loaded: bool) -> list[tuple[Any, ...]]:
@@ -239,13 +186,13 @@ def commands(calls: Sequence[Call], loaded: bool) -> list[tuple[Any, ...]]:
     return result
 
 
-def _sentinels(client: Any) -> list[Any]:
+def sentinels(client: Any) -> list[Any]:
     """The clients that a Sentinel's client asks for the primary; nobody else closes them."""
     manager = getattr(getattr(client, "connection_pool", None), "sentinel_manager", None)
     return list(manager.sentinels) if manager is not None else []
 
 
-def _read(client: Any, request: ReadState) -> Any:
+def read_state(client: Any, request: ReadState) -> Any:
     if request.field is None:
         return client.hgetall(request.key)
     return client.hget(request.key, request.field)

@@ -6,9 +6,11 @@ local META_TTL_S = 2592000     -- 30 days: meta outlives the log, so that a loss
 local MAX_UIDS = 10000         -- random uids remembered per turn and channel; the log knows the newest ones too
 local RENEW_MS = 60000         -- TTLs are renewed at most this often: three commands less per event
 
-local clock = redis.call('TIME')
+local call = redis.call
+local clock = call('TIME')
 local now_s = tonumber(clock[1])
-local now = string.format('%.0f', now_s * 1000 + math.floor(tonumber(clock[2]) / 1000))
+-- Milliseconds as text: numbers would be formatted anew with each event.
+local now = clock[1] .. string.sub('00000' .. clock[2], -6, -4)
 
 local function id_key(ev)
   if ev.id ~= '' then return 'i' .. ev.id end
@@ -20,59 +22,106 @@ end
 local function find(ch, ev)
   if ev.id == '' and ev.retry ~= '1' then return nil end
   local key = id_key(ev)
-  local found = redis.call('HGET', ch.ids0, key) or redis.call('HGET', ch.ids1, key)
+  local found = ch.said and ch.said[key] or call('HGET', ch.ids0, key) or call('HGET', ch.ids1, key)
   if found then
     local epoch, seq = string.match(found, '^(%a+) (%d+)$')
     return { epoch = epoch, seq = tonumber(seq) }
   end
   if ev.retry ~= '1' then return nil end
   local mark = string.sub(ev.uid, 1, 6)
-  for _, entry in ipairs(redis.call('XREVRANGE', ch.log, '+', '-')) do
+  for _, entry in ipairs(call('XREVRANGE', ch.log, '+', '-')) do
     local epoch, seq, seen = string.match(entry[2][2], '^1 (%a+) (%d+) (%S+) ')
     if seen == mark then return { epoch = epoch, seq = tonumber(seq) } end
   end
   return nil
 end
 
--- Two hashes take turns of IDEMPOTENCY_S each; the older one is emptied when its turn comes again.
-local function remember(ch, ev, known_turn, epoch, seq)
-  local turn = math.floor(now_s / IDEMPOTENCY_S)
-  local ids = turn % 2 == 0 and ch.ids0 or ch.ids1
-  local fresh = tonumber(known_turn) ~= turn
-  if fresh then redis.call('DEL', ids) end
-  if ev.id == '' and redis.call('HLEN', ids) >= MAX_UIDS then return turn end
-  redis.call('HSET', ids, id_key(ev), epoch .. ' ' .. seq)
-  if fresh then redis.call('EXPIRE', ids, IDEMPOTENCY_S * 2) end
-  return turn
-end
-
--- Append and announce. ch: log meta ids0 ids1 pubsub announce history ttl; ev: uid id retry epoch type data.
--- ch.new_epoch forces a new history (a job that vanished and is created again).
-local function append(ch, ev)
-  local meta = redis.call('HMGET', ch.meta, 'epoch', 'seq', 'mark', 'turn', 'renewed')
-  local epoch, seq, prev = meta[1], tonumber(meta[2]), meta[3]
-  if not epoch or not seq or not prev or ch.new_epoch then
-    epoch, seq, prev = ev.epoch, 0, '-'
-    meta[5] = false
+-- Where the channel stands; `epoch` is for a history that begins with this call.
+local function read_meta(ch, epoch)
+  local meta = call('HMGET', ch.meta, 'epoch', 'seq', 'mark', 'turn', 'renewed')
+  ch.epoch, ch.seq, ch.mark, ch.turn, ch.renewed = meta[1], tonumber(meta[2]), meta[3], tonumber(meta[4]), meta[5]
+  if not ch.epoch or not ch.seq or not ch.mark or ch.new_epoch then
+    ch.epoch, ch.seq, ch.mark, ch.renewed, ch.new_epoch = epoch, 0, '-', false, nil
     -- A log without its meta would refuse the small numbers to come. No needless DEL: after a first write a full
     -- server lets a script go on.
-    if redis.call('EXISTS', ch.log) == 1 then redis.call('DEL', ch.log) end
+    if call('EXISTS', ch.log) == 1 then call('DEL', ch.log) end
   end
-  seq = seq + 1
+end
+
+local touched, outgoing = {}, {}
+
+-- Append an event; settle() has to follow before the script ends. ch: log meta ids0 ids1 pubsub announce history ttl;
+-- ev: uid id retry epoch type data. ch.new_epoch forces a new history (a job that vanished and is created again).
+local function append(ch, ev)
+  if not ch.seq or ch.new_epoch then read_meta(ch, ev.epoch) end
+  local seq = ch.seq + 1
   local mark = string.sub(ev.uid, 1, 6)
   local number = string.format('%.0f', seq)
   local own = ev.id ~= '' and ' ' .. ev.id or ''
-  local message = '1 ' .. epoch .. ' ' .. number .. ' ' .. mark .. ' ' .. prev .. ' ' .. now .. ' '
+  local message = '1 ' .. ch.epoch .. ' ' .. number .. ' ' .. mark .. ' ' .. ch.mark .. ' ' .. now .. ' '
     .. ev.type .. own .. '\n' .. ev.data
-  redis.call('XADD', ch.log, 'MAXLEN', '=', ch.history, number .. '-0', 'm', message)
-  local turn = remember(ch, ev, meta[4], epoch, number)
-  local renew = not meta[5] or math.abs(tonumber(now) - tonumber(meta[5])) > RENEW_MS
-  redis.call('HSET', ch.meta, 'epoch', epoch, 'seq', number, 'mark', mark, 'turn', turn,
-    'renewed', renew and now or meta[5])
-  if renew then
-    redis.call('EXPIRE', ch.log, ch.ttl)
-    redis.call('EXPIRE', ch.meta, META_TTL_S)
+  call('XADD', ch.log, 'MAXLEN', '=', ch.history, number .. '-0', 'm', message)
+  ch.seq, ch.number, ch.mark = seq, number, mark
+  if not ch.uids then
+    ch.uids = {}
+    touched[#touched + 1] = ch
   end
-  redis.call(ch.announce, ch.pubsub, message)
-  return { epoch = epoch, seq = seq }
+  local key, position = id_key(ev), ch.epoch .. ' ' .. number
+  local ids = ch.uids
+  if own ~= '' then
+    ch.own, ch.said = ch.own or {}, ch.said or {}
+    ch.said[key] = position
+    ids = ch.own
+  end
+  ids[#ids + 1] = key
+  ids[#ids + 1] = position
+  outgoing[#outgoing + 1] = ch
+  outgoing[#outgoing + 1] = message
+  return { epoch = ch.epoch, seq = seq }
+end
+
+local function set_all(key, pairs)
+  -- unpack() has a limit of some thousand values.
+  for first = 1, #pairs, 1000 do call('HSET', key, unpack(pairs, first, math.min(first + 999, #pairs))) end
+end
+
+-- Two hashes take turns of IDEMPOTENCY_S each; the older one is emptied when its turn comes again.
+local function remember(ch, ids, fresh)
+  if fresh then call('DEL', ids) end
+  if ch.own then set_all(ids, ch.own) end
+  if #ch.uids > 0 and call('HLEN', ids) < MAX_UIDS then set_all(ids, ch.uids) end
+  if fresh then call('EXPIRE', ids, IDEMPOTENCY_S * 2) end
+end
+
+-- Write down where each channel stands now, and only then announce: a history whose numbers its meta does not know
+-- would take no further event.
+local function settle()
+  local turn = math.floor(now_s / IDEMPOTENCY_S)
+  for n = 1, #touched do
+    local ch = touched[n]
+    local renew = not ch.renewed or math.abs(tonumber(now) - tonumber(ch.renewed)) > RENEW_MS
+    local fresh = ch.turn ~= turn
+    if renew or fresh then
+      call('HSET', ch.meta, 'epoch', ch.epoch, 'seq', ch.number, 'mark', ch.mark, 'turn', turn,
+        'renewed', renew and now or ch.renewed)
+    else
+      call('HSET', ch.meta, 'seq', ch.number, 'mark', ch.mark)
+    end
+    ch.renews = renew
+    if renew then
+      call('EXPIRE', ch.log, ch.ttl)
+      call('EXPIRE', ch.meta, META_TTL_S)
+    end
+    remember(ch, turn % 2 == 0 and ch.ids0 or ch.ids1, fresh)
+  end
+  for n = 1, #outgoing, 2 do call(outgoing[n].announce, outgoing[n].pubsub, outgoing[n + 1]) end
+end
+
+-- Run a part that appends, and settle what it did, also where it broke off; the error, if it did.
+local function attempt(part)
+  local done, failure = pcall(part)
+  settle()
+  if done then return nil end
+  if type(failure) == 'table' then return failure end
+  return redis.error_reply(tostring(failure))
 end

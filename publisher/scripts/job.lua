@@ -44,16 +44,17 @@ local FIELDS = {
   ['job.cancelled'] = concat(LIFE, TIMES),
 }
 
-local function set(...) redis.call('HSET', state, ...) end
-local function get(field) return redis.call('HGET', state, field) end
+local function set(...) call('HSET', state, ...) end
+local function get(field) return call('HGET', state, field) end
 
 local function apply_changes()
-  for i = FIRST_CHANGE, #ARGV, 2 do set(ARGV[i], ARGV[i + 1]) end
+  -- unpack() has a limit of some thousand values.
+  for i = FIRST_CHANGE, #ARGV, 1000 do set(unpack(ARGV, i, math.min(i + 999, #ARGV))) end
 end
 
 local function data_of(type)
   local fields = FIELDS[type]
-  local values = redis.call('HMGET', state, unpack(fields))
+  local values = call('HMGET', state, unpack(fields))
   local parts = { '"job_id":' .. job_id_json }
   for i, field in ipairs(fields) do
     parts[#parts + 1] = '"' .. field .. '":' .. (values[i] or 'null')
@@ -63,8 +64,8 @@ end
 
 -- An item's fields are merged into what is known of it. The state keeps MAX_ITEMS of them; events go out for all.
 local function item_data()
-  local known = redis.call('HEXISTS', state, 'item:status:' .. item_id) == 1
-  local keep = known or redis.call('HLEN', state) < 4 * MAX_ITEMS
+  local known = call('HEXISTS', state, 'item:status:' .. item_id) == 1
+  local keep = known or call('HLEN', state) < 4 * MAX_ITEMS
   local parts = { '"job_id":' .. job_id_json, '"item_id":' .. item_id_json }
   local given = {}
   for i = FIRST_CHANGE, #ARGV, 2 do given[ARGV[i]] = ARGV[i + 1] end
@@ -77,19 +78,15 @@ local function item_data()
   return '{' .. table.concat(parts, ',') .. '}'
 end
 
-local function owner_channel()
-  if not KEYS[6] then return nil end
-  return { log = KEYS[6], meta = KEYS[7], ids0 = KEYS[8], ids1 = KEYS[9], jobs = KEYS[10], active = KEYS[11],
-    announce = ARGV[1], pubsub = owner_pubsub, history = ARGV[3], ttl = ARGV[4] }
-end
+-- One table for all events of this call: it remembers where the channel stands.
+local och = KEYS[6] and { log = KEYS[6], meta = KEYS[7], ids0 = KEYS[8], ids1 = KEYS[9], jobs = KEYS[10],
+  active = KEYS[11], announce = ARGV[1], pubsub = owner_pubsub, history = ARGV[3], ttl = ARGV[4] }
 
 local reply = { 'ok', '', 0, '' }
 
 local function announce_step(uid, type, data)
   local ev = { uid = uid, retry = '0', epoch = epoch, id = '', type = type, data = data }
   local sent = append(ch, ev)
-  ch.new_epoch = nil
-  local och = owner_channel()
   if och and type ~= 'job.item' then tell_owner(och, ev, job_id, ENDS[op] ~= nil) end
   reply[2], reply[3] = sent.epoch, sent.seq
   for _, value in ipairs({ uid, type, data }) do reply[#reply + 1] = value end
@@ -97,6 +94,7 @@ end
 
 -- A repeated call answers what the first one did. The data is read anew: in Cluster the owner's half still needs it.
 local function answer_again()
+  if retry ~= '1' then return false end
   local made = op == 'open' and { { uid1, 'job.created' }, { uid2, 'job.started' } } or { { uid1, TYPES[op] } }
   for _, event in ipairs(made) do
     local sent = find(ch, { uid = event[1], retry = retry, id = '' })
@@ -113,49 +111,67 @@ end
 
 if answer_again() then return reply end
 
-local status = get('status')
+local known = call('HMGET', state, 'status', 'owner', 'kind')
+local status = known[1]
 if op == 'create' and status then return { 'exists', status } end
 if status == '"completed"' or status == '"failed"' or status == '"cancelled"' then return { 'finished', status } end
 if status then
-  local is = get('owner') or 'null'
+  local is = known[2] or 'null'
   if is ~= (owner == '' and 'null' or owner) then return { 'owner', is } end
-  if op == 'open' and ARGV[FIRST_CHANGE] == 'kind' and get('kind') ~= ARGV[FIRST_CHANGE + 1] then
-    return { 'kind', get('kind') or 'null' }
+  if op == 'open' and ARGV[FIRST_CHANGE] == 'kind' and known[3] ~= ARGV[FIRST_CHANGE + 1] then
+    return { 'kind', known[3] or 'null' }
   end
 elseif op ~= 'create' and op ~= 'open' and op ~= 'recreate' then
   return { 'missing' }
 end
 
-if not status then
+local function create()
   -- What a history without its job still holds may be another owner's: nobody may resume into it.
   ch.new_epoch = true
   set('job_id', job_id_json, 'owner', owner == '' and 'null' or owner, 'status', '"pending"', 'progress', '0',
     'created_at', now)
   apply_changes()
   announce_step(uid1, 'job.created', data_of('job.created'))
-  status = get('status')
+  return get('status')
 end
-if op == 'open' and status == '"pending"' then
-  set('status', '"active"', 'started_at', now)
-  announce_step(uid2, 'job.started', data_of('job.started'))
-elseif op == 'progress' then
-  if status == '"pending"' then set('status', '"active"', 'started_at', now) end
-  apply_changes()
-  announce_step(uid1, 'job.progress', data_of('job.progress'))
-elseif op == 'item' then
-  announce_step(uid1, 'job.item', item_data())
-elseif ENDS[op] then
-  apply_changes()
-  set('status', ENDS[op], 'finished_at', now)
-  if op == 'complete' then set('progress', '100') end
-  announce_step(uid1, TYPES[op], data_of(TYPES[op]))
-  redis.call('EXPIRE', ch.log, math.min(END_LOG_S, tonumber(ch.ttl)))
-  redis.call('EXPIRE', ch.meta, END_META_S)
+
+local function start()
+  if status ~= '"pending"' then return false end
+  status = '"active"'
+  set('status', status, 'started_at', now)
+  return true
 end
-redis.call('EXPIRE', state, ENDS[op] and END_STATE_S or RUN_STATE_S)
-reply[4] = get('status') or 'null'
+
+local function step()
+  if not status then status = create() end
+  if op == 'open' then
+    if start() then announce_step(uid2, 'job.started', data_of('job.started')) end
+  elseif op == 'progress' then
+    start()
+    apply_changes()
+    announce_step(uid1, 'job.progress', data_of('job.progress'))
+  elseif op == 'item' then
+    announce_step(uid1, 'job.item', item_data())
+  elseif ENDS[op] then
+    apply_changes()
+    status = ENDS[op]
+    set('status', status, 'finished_at', now)
+    if op == 'complete' then set('progress', '100') end
+    announce_step(uid1, TYPES[op], data_of(TYPES[op]))
+  end
+end
+
+local failure = attempt(step)
+if failure then return failure end
+if ENDS[op] then
+  call('EXPIRE', ch.log, math.min(END_LOG_S, tonumber(ch.ttl)))
+  call('EXPIRE', ch.meta, END_META_S)
+end
+-- Renewed together with the log: ch.renews is nil where this step made no event.
+if ENDS[op] or ch.renews ~= false then call('EXPIRE', state, ENDS[op] and END_STATE_S or RUN_STATE_S) end
+reply[4] = status
 if #reply == 4 then
-  local known = redis.call('HMGET', ch.meta, 'epoch', 'seq')
-  reply[2], reply[3] = known[1] or epoch, tonumber(known[2]) or 0
+  local stands = call('HMGET', ch.meta, 'epoch', 'seq')
+  reply[2], reply[3] = stands[1] or epoch, tonumber(stands[2]) or 0
 end
 return reply

@@ -8,14 +8,14 @@ local function tell_owner(och, ev, job_id, ended)
   if sent then return sent end
   sent = append(och, ev)
   if ended then
-    redis.call('ZREM', och.active, job_id)
+    call('ZREM', och.active, job_id)
   elseif ev.type ~= 'job.progress' then
-    redis.call('ZADD', och.jobs, 'NX', now, job_id)
-    redis.call('ZADD', och.active, 'NX', now, job_id)
-    redis.call('ZREMRANGEBYRANK', och.jobs, 0, -MAX_JOBS - 1)
-    redis.call('ZREMRANGEBYRANK', och.active, 0, -MAX_ACTIVE - 1)
-    redis.call('EXPIRE', och.jobs, META_TTL_S)
-    redis.call('EXPIRE', och.active, META_TTL_S)
+    call('ZADD', och.jobs, 'NX', now, job_id)
+    call('ZADD', och.active, 'NX', now, job_id)
+    call('ZREMRANGEBYRANK', och.jobs, 0, -MAX_JOBS - 1)
+    call('ZREMRANGEBYRANK', och.active, 0, -MAX_ACTIVE - 1)
+    call('EXPIRE', och.jobs, META_TTL_S)
+    call('EXPIRE', och.active, META_TTL_S)
   end
   return sent
 end

@@ -4,5 +4,7 @@
 local och = { log = KEYS[1], meta = KEYS[2], ids0 = KEYS[3], ids1 = KEYS[4], jobs = KEYS[5], active = KEYS[6],
   announce = ARGV[1], pubsub = ARGV[2], history = ARGV[3], ttl = ARGV[4] }
 local ev = { uid = ARGV[5], retry = ARGV[6], epoch = ARGV[7], id = '', type = ARGV[9], data = ARGV[10] }
-local sent = tell_owner(och, ev, ARGV[8], ARGV[11] == '1')
+local sent
+local failure = attempt(function() sent = tell_owner(och, ev, ARGV[8], ARGV[11] == '1') end)
+if failure then return failure end
 return { 'ok', sent.epoch, sent.seq }

@@ -13,7 +13,7 @@ from publisher import flows, steps
 from publisher.channels import keys
 from publisher.flusher import drive
 from publisher.options import Options
-from publisher.transport import RedisTransport
+from publisher.transport_blocking import RedisTransport
 from tests.support.broker import Broker
 from tests.support.publishers import FACES, Reader, done, within
 from tests.support.redis_cluster import SLOTS, cluster_url, redis_cluster

@@ -28,7 +28,7 @@ from publisher import (
 from publisher.channels import keys
 from publisher.envelope import NO_MARK, decode
 from publisher.options import Options
-from publisher.transport import RedisTransport
+from publisher.transport_blocking import RedisTransport
 from tests.support.broker import Broker
 from tests.support.publishers import FACES, Reader, done, side_by_side, within
 from tests.support.waiting import until

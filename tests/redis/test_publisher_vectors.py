@@ -12,7 +12,7 @@ from publisher import calls, steps
 from publisher.calls import Draft, Step
 from publisher.channels import keys
 from publisher.options import Options
-from publisher.transport import RedisTransport
+from publisher.transport_blocking import RedisTransport
 from tests.support.publishers import Reader
 from tests.support.vectors import load, name_of
 
