@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import tarfile
@@ -92,3 +93,19 @@ def test_the_package_holds_exactly_the_client(tmp_path: Path) -> None:
 
 def test_the_packages_licence_is_the_projects() -> None:
     assert (CLIENT / "LICENSE").read_bytes() == (ROOT / "LICENSE").read_bytes()
+
+
+def test_the_reference_shows_the_types_as_they_are() -> None:
+    page = (ROOT / "docs" / "reference" / "browser-client.md").read_text("utf-8")
+    blocks = re.findall(r"```ts\n(.*?)```", page, re.DOTALL)
+    client = re.split(r"(?m)^// .+ -{5,}\n", (CLIENT / "sse-client.d.ts").read_text("utf-8"))[1:]
+    hooks = (CLIENT / "react.d.ts").read_text("utf-8").split("\n", 2)[2]
+    assert blocks == [f"{section.strip()}\n" for section in [*client, hooks]]
+
+
+def test_every_error_of_the_client_is_explained() -> None:
+    page = (ROOT / "docs" / "reference" / "browser-client.md").read_text("utf-8")
+    source = (CLIENT / "sse-client.js").read_text("utf-8")
+    named = set(re.findall(r'new StreamError\(\s*"(\w+)"', source))
+    codes = (named | {"refused", "bad_request", "forbidden", "not_found"}) - {"closed_by_server"}
+    assert [code for code in sorted(codes) if f"`{code}`" not in page] == []

@@ -19,7 +19,7 @@ class World:
     """Clients connect through the proxy. A control server does what a test's ``control(action, argument)`` asks for."""
 
     def __init__(self, redis_url: str, prefix: str) -> None:
-        fast: dict[str, Any] = {"RETRY_MS": "100-300", "HEARTBEAT_S": 0.5, "JOB_WAIT_S": 0.3, "DRAIN_S": 1}
+        fast: dict[str, Any] = {"RETRY_MS": "100-300", "HEARTBEAT_S": 0.3, "JOB_WAIT_S": 0.3, "DRAIN_S": 1}
         self.nodes = [Node(redis_url, prefix, **fast), Node(redis_url, prefix, **fast)]
         self.crowded = Node(redis_url, prefix, **{**fast, "MAX_CONNECTIONS_PER_USER": 1})
         self.proxy = Proxy(0)
