@@ -6,7 +6,6 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
@@ -14,9 +13,6 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from tests.unit.model_client import QUIET, ModelClient, ModelSocket
 from tests.unit.model_node import ModelNode
 from tests.unit.model_redis import FOREIGN, PAGE_BYTES, TERMINAL, ModelRedis
-
-# Half of its time would be coverage, of lines that the tests of the parts run too.
-pytestmark = pytest.mark.no_cover
 
 TOPIC, OTHER, JOB = "topic:a", "topic:b", "job:j"
 CHANNELS = (TOPIC, OTHER, JOB)
