@@ -112,6 +112,25 @@ describe("credentials", { concurrency: true }, () => {
     assert.deepEqual(seen.errors.map(({ code }) => code), ["credential", "credential"]);
   });
 
+  test("a credential that ends sooner than was expected is replaced each time, without loss", async () => {
+    const asked = [];
+    const [sub, word] = [name(), name()];
+    const ticket = async ({ reason }) => {
+      asked.push(reason);
+      const headers = { Authorization: `Bearer ${token(sub, { ttl: asked.length < 3 ? 2 : 600 })}`, "Content-Type": "application/json" };
+      const body = JSON.stringify({ channels: [`client:${sub}`] });
+      const bought = await (await fetch(`${WORLD.base}/v1/tickets`, { method: "POST", headers, body })).json();
+      return { ...bought, expires_at: bought.expires_at + 3600 }; // as if the clock here were slow
+    };
+    const seen = follow([`client:${sub}`], { ticket });
+    await until(() => seen.opens.length === 3);
+    await publish(`client:${sub}`, "note", word);
+    await until(() => seen.published("note").includes(word));
+    assert.deepEqual(asked, ["start", "refused", "refused"]);
+    assert.ok(seen.opens.slice(1).every(({ resumed }) => resumed));
+    assert.deepEqual(seen.errors, []);
+  });
+
   test("a refused token is asked for anew once, and then it is an end", async () => {
     const asked = [];
     const seen = follow(["client:ann"], { token: ({ reason }) => asked.push(reason) && "not.a.token" });

@@ -159,7 +159,7 @@ export interface ConnectOptions<M extends object = EventMap> {
   shared?: boolean;
   /** Who the user is, for `shared` without a readable token (cookies). */
   subject?: string;
-  /** Disconnect this many milliseconds after the page was hidden, and reconnect when it is shown; `true` is 0. Off by default. */
+  /** Disconnect this many milliseconds after the page was hidden, and reconnect when it is shown; `true` is 0. Off by default, and without effect on a connection that tabs share. */
   closeWhenHidden?: boolean | number;
 
   headers?: Record<string, string>;

@@ -401,6 +401,7 @@ class Stream {
   #stopped = false;
   #hidden = false;
   #lastByte = 0;
+  #busy = false;
   #lastBeat = 0;
   #beatMs = null;
   #timers = {};
@@ -505,6 +506,7 @@ class Stream {
       if (this.#credentials.renewable && !this.#askedAgain) {
         this.#askedAgain = true;
         this.#reason = "refused";
+        if (error.code === "token_expired") await this.#sleep(Math.max(0, this.#began + 1000 - Date.now()));
         return;
       }
       if (!this.#credentials.any) error = new StreamError(error.code, `${error.message} Give the option token or ticket.`, { final: true, status: error.status });
@@ -597,10 +599,12 @@ class Stream {
         }
         this.#cursor = this.#parser.lastEventId;
         if (this.state !== "open" && !this.#spec.native && close === null) this.#open({});
+        this.#busy = true; // waiting for a slow reader is no silence
         await this.listener.room?.(signal);
-        this.#lastByte = Math.max(this.#lastByte, Date.now() - 1); // waiting for a slow reader is no silence
+        this.#busy = false;
       }
     } finally {
+      this.#busy = false;
       reader.cancel().catch(() => {});
     }
     return this.#ending(close);
@@ -622,6 +626,7 @@ class Stream {
 
   #open({ resumed, connection, channels }) {
     this.#attempts = 0;
+    this.#askedAgain = false;
     this.#opened += 1;
     this.#setState("open");
     this.listener.open({ resumed: resumed ?? this.#cursor !== "", reconnected: this.#opened > 1, connection, channels });
@@ -667,7 +672,6 @@ class Stream {
       if (!signal.aborted) this.listener.error(new StreamError(error.code, error.message, { status: error.status, cause: error.cause }));
     }
     if (signal.aborted || this.#stopped) return;
-    this.#askedAgain = false;
     if (next !== null && (next.expiresAt === null || next.expiresAt > expiresAt)) {
       this.reconnect("refresh");
     } else if (Date.now() < expiresAt) {
@@ -702,6 +706,7 @@ class Stream {
     if (limit === 0 || this.#stopped) return;
     const left = Math.max(grace, this.#lastByte + limit - Date.now());
     this.#timers.silence = setTimeout(() => {
+      if (this.#busy) this.#lastByte = Date.now();
       const late = Date.now() - this.#lastByte - this.#patience();
       if (late < 0) this.#watchSilence();
       // A timer that comes much too late says that the machine slept: what has arrived meanwhile is read first.
@@ -872,7 +877,7 @@ class Member {
   /** Its own stream, for the leader to go on with as the carrier. */
   give(listener) {
     const stream = this.#stream;
-    if (stream === null || stream.state !== "open") return null;
+    if (stream === null || stream.state !== "open" || (this.#options.closeWhenHidden ?? false) !== false) return null;
     this.#stream = null;
     this.attached = true;
     stream.listener = listener;
@@ -1362,8 +1367,9 @@ class Leader {
       this.#carrier = given;
       this.#tags = member.tags;
       this.#tops = new Map(member.parts);
-      this.#flows = true;
       for (const channel of wanted.keys()) this.#proven.add(channel);
+      this.#flows = true;
+      this.#state({ state: "open" });
       return;
     }
     this.#owner = own[0] ?? null;
@@ -1465,6 +1471,7 @@ class Connection {
   #state = "connecting";
   #handlers = new Map();
   #iterators = new Set();
+  #ended = null;
   #finish;
   #onAbort = () => this.close();
 
@@ -1565,6 +1572,7 @@ class Connection {
   #over(closed) {
     const previous = this.#state;
     if (previous === "closed") return;
+    this.#ended = closed;
     this.#options.signal?.removeEventListener("abort", this.#onAbort);
     this.#change({ state: "closed", previous, reason: closed.reason });
     for (const iterator of this.#iterators) iterator.end(closed);
@@ -1585,7 +1593,7 @@ class Connection {
   [Symbol.asyncIterator]() {
     const waiting = [];
     let wanted = [];
-    let end = this.#state === "closed" ? {} : null;
+    let end = this.#ended;
     const settle = () => {
       while (wanted.length > 0 && (waiting.length > 0 || end !== null)) {
         const { yes, no } = wanted.shift();
