@@ -90,6 +90,10 @@ class Crowd:
         each = [numbers.on_channel(published, channels, index) for index in range(channels)]
         return [(listener, each[listener.channel]) for listener in self.listeners if listener.tries and listener.ready]
 
+    def target(self, listener: Listener) -> Target:
+        """Where its next connection goes: the nodes take turns, as behind a balancer."""
+        return self._choices.targets[(listener.number + listener.tries) % len(self._choices.targets)]
+
     def lost(self, listener: Listener, reason: str) -> None:
         """An open stream has ended."""
         if not self._closing:
@@ -122,8 +126,7 @@ class Crowd:
 
     async def _connect(self, listener: Listener) -> str:
         """Empty when the stream is open, else why it is not."""
-        targets = self._choices.targets
-        target = targets[(listener.number + listener.tries) % len(targets)]
+        target = self.target(listener)
         outcome = listener.begin()
         try:
             async with asyncio.timeout(CONNECT_S):
