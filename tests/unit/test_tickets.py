@@ -31,7 +31,9 @@ def test_a_ticket_reads_exactly_its_channels_and_holds_nothing_else_of_the_calle
 
 
 @pytest.mark.parametrize(
-    ("callers_exp", "expires_at"), [(NOW + 3600, NOW + 900), (NOW + 60, NOW + 60), (None, NOW + 900)]
+    ("callers_exp", "expires_at"),
+    [(NOW + 3600, NOW + 900), (NOW + 60, NOW + 60), (None, NOW + 900)],
+    ids=["later", "sooner", "never"],
 )
 def test_a_ticket_lasts_fifteen_minutes_at_most_and_never_outlives_the_token(
     callers_exp: float | None, expires_at: float
