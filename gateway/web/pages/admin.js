@@ -54,7 +54,7 @@ function showFigures(stats) {
   const p95 = latency && percentile(stats.latency_bounds_s, latency, 0.95);
   $("connections").textContent = number(stats.totals.connections);
   $("events").textContent = total === null ? "–" : number(total);
-  $("latency").textContent = p95 === null ? "nothing delivered" : milliseconds(p95);
+  $("latency").textContent = milliseconds(p95);
   charts.connections.add(stats.totals.connections);
   charts.events.add(total);
   charts.latency.add(p95 === Infinity ? 10 : p95);

@@ -7,19 +7,20 @@ function shape(name, attributes) {
   return element;
 }
 
-/** The path of a line through values on a field of 100 x 40; null leaves a gap. Pure. */
-export function path(values, top, slots) {
-  const step = 100 / (slots - 1);
-  const offset = slots - values.length;
-  let pen = "M";
+/** The path of a line through values on a field of 100 x 40, or of the area below it; null leaves a gap. Pure. */
+export function path(values, top, slots, filled = false) {
+  const place = (index) => (((slots - values.length + index) * 100) / (slots - 1)).toFixed(1);
   let text = "";
-  for (const [index, value] of values.entries()) {
-    if (value === null) {
-      pen = "M";
-      continue;
+  let begin = null;
+  for (let index = 0; index <= values.length; index += 1) {
+    const value = values[index] ?? null;
+    if (value !== null) {
+      text += `${begin === null ? "M" : "L"}${place(index)} ${(39 - (value / top) * 37).toFixed(1)}`;
+      begin ??= index;
+    } else if (begin !== null) {
+      if (filled) text += `V39.5H${place(begin)}Z`;
+      begin = null;
     }
-    text += `${pen}${((offset + index) * step).toFixed(1)} ${(39 - (value / top) * 37).toFixed(1)}`;
-    pen = "L";
   }
   return text;
 }
@@ -56,9 +57,7 @@ export class Chart {
     const top = ceiling(this.values, least);
     const line = path(this.values, top, slots);
     this.line.setAttribute("d", line);
-    const solid = this.values.every((each) => each !== null) && this.values.length > 1;
-    const left = ((slots - this.values.length) * 100) / (slots - 1);
-    this.area.setAttribute("d", solid ? `${line}L100 39.5L${left.toFixed(1)} 39.5Z` : "");
+    this.area.setAttribute("d", path(this.values, top, slots, true));
     this.top.textContent = `scale to ${words(top)}`;
     this.svg.setAttribute("aria-label", `${label}: now ${value === null ? "unknown" : words(value)}`);
   }

@@ -29,7 +29,6 @@ function controls() {
 }
 
 function show(event) {
-  const sent = event.type === "message" && event.data?.type ? event.data : event;
   $("count").textContent = String((received += 1));
   $("empty").hidden = true;
   $("clear").disabled = false;
@@ -39,13 +38,18 @@ function show(event) {
       "li",
       {},
       h("time", {}, clock(event.time ? new Date(event.time) : new Date())),
-      h("span", { class: "tag" }, sent.type),
+      h("span", { class: "tag" }, event.type),
       h("span", { class: "soft" }, ` ${to}`),
-      h("pre", {}, typeof event.data === "string" ? event.data : JSON.stringify(event.data, null, 1)),
+      h("pre", {}, pretty(event.data)),
     ),
   );
   while ($("events").children.length > MOST) $("events").lastChild.remove();
-  announce(received === 1 ? `${sent.type} arrived` : `${sent.type} arrived, ${received} in all`);
+  announce(received === 1 ? `${event.type} arrived` : `${event.type} arrived, ${received} in all`);
+}
+
+function pretty(data) {
+  const line = JSON.stringify(data);
+  return line.length <= 80 ? line : JSON.stringify(data, null, 2);
 }
 
 function note(text, kind) {
@@ -72,7 +76,7 @@ async function join(name) {
     onOpen: ({ resumed, reconnected }) => {
       if (!reconnected) return;
       $("reconnects").textContent = String((reconnects += 1));
-      note(resumed ? "Connected again; what was missed follows here." : "Connected again, from now on.", "good");
+      note(resumed ? "Connected again. What was missed meanwhile arrives now." : "Connected again, from now on.", "good");
     },
     onReset: ({ reason }) => note(`Some events cannot be had any more (${reason}).`, "bad"),
     onStateChange: changed,

@@ -5,22 +5,26 @@ import { announce, clock, h, setState } from "./ui.js";
 const MOST = 300;
 const LONGEST = 320;
 const AT_ONCE_MS = 300;
+/** What a node says of the connection itself: nothing that could have been missed. */
+const OWN = /^event: ?(stream\.|__)|^data: ?\{"type":"connected"/m;
 
 export class Pane {
   #stream = null;
   #caught = 0;
+  #resumed = 0;
 
   constructor(dialect, onFrame) {
     this.dialect = dialect;
     this.onFrame = onFrame;
     this.state = h("span", { class: "state" }, "idle");
+    this.resumes = h("span", { class: "hint" });
     this.path = h("code", { class: "path" });
     this.frames = h("div", { class: "frames", tabindex: "0", role: "region", "aria-label": `Frames of ${dialect.name}` });
     const title = h("h2", { id: `pane-${dialect.name}` }, dialect.name);
     this.element = h(
       "section",
       { class: "pane", "aria-labelledby": title.id },
-      h("header", {}, h("div", { class: "row end" }, title, this.state), h("span", { class: "hint" }, dialect.about), this.path),
+      h("header", {}, h("div", { class: "row end" }, title, h("span", { class: "row" }, this.resumes, this.state)), h("span", { class: "hint" }, dialect.about), this.path),
       this.frames,
     );
   }
@@ -32,7 +36,10 @@ export class Pane {
   follow(job, base, token) {
     this.stop();
     this.frames.replaceChildren();
+    this.resumes.textContent = "";
+    this.#resumed = 0;
     const why = this.dialect.why?.(job);
+    this.element.classList.toggle("idle", Boolean(why));
     if (why) {
       this.path.textContent = "";
       this.#mark(why, "");
@@ -79,10 +86,12 @@ export class Pane {
     setState(this.state, "open", "good");
     if (!cursor) return;
     this.#mark(`Connected again, resumed after cursor ${cursor}`, "good");
+    this.resumes.textContent = `resumed ${(this.#resumed += 1)} ×`;
     this.#caught = 0;
     setTimeout(() => {
       const many = this.#caught === 1 ? "1 frame" : `${this.#caught} frames`;
-      if (this.#stream) this.#mark(`${many} arrived at once: what was missed`, "good");
+      const said = this.#caught ? `${many} arrived at once: what was missed` : "Nothing was missed";
+      if (this.#stream) this.#mark(said, "good");
       this.#caught = -Infinity;
     }, AT_ONCE_MS);
     announce(`${this.dialect.name} connected again`);
@@ -101,7 +110,7 @@ export class Pane {
   }
 
   #show(text, found) {
-    if (found.data !== undefined || found.event !== undefined) this.#caught += 1;
+    if (found.data !== undefined && !OWN.test(text)) this.#caught += 1;
     const frame = h("pre");
     for (const line of text.split("\n")) {
       const [name] = Object.keys(fields(line));
