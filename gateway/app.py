@@ -24,6 +24,7 @@ from gateway.routes import cluster, events, health, pages, streams, tickets
 from gateway.routes import jobs as job_routes
 from gateway.settings import Settings
 from gateway.store import StoreDown
+from gateway.stream_door import StreamDoor
 from publisher import PublishError
 
 log = logging.getLogger("gateway.app")
@@ -51,7 +52,7 @@ def create_app(node: Node, extra: list[BaseRoute] | None = None) -> Starlette:
         routes += module.routes(node)
     app = Starlette(
         routes=[*routes, *(extra or [])],
-        middleware=_middleware(node.settings),
+        middleware=_middleware(node.settings, routes),
         exception_handlers={
             HTTPException: _starlette_error,
             HTTPError: _http_error,
@@ -76,8 +77,8 @@ def _lifespan(node: Node) -> Callable[[Starlette], AbstractAsyncContextManager[N
     return lifespan
 
 
-def _middleware(settings: Settings) -> list[Middleware]:
-    stack = [Middleware(RawPaths)]
+def _middleware(settings: Settings, routes: list[BaseRoute]) -> list[Middleware]:
+    stack = [Middleware(RawPaths), Middleware(StreamDoor, routes=routes)]
     if settings.cors_origins:
         stack.insert(
             0,

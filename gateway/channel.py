@@ -6,7 +6,8 @@ from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
-from gateway import cursor
+from gateway import continuity, cursor
+from gateway.continuity import Snapshot
 from publisher import channels
 from publisher.envelope import Event, Position
 
@@ -23,9 +24,11 @@ class Channel:
 
     __slots__ = (
         "checked_at",
+        "cooling",
         "idle_since",
         "is_job",
         "joiners",
+        "keeping",
         "members",
         "name",
         "part",
@@ -47,6 +50,9 @@ class Channel:
         self.members: dict[Encoder, set[Connection]] = {}
         self.size = 0
         self.joiners = 0
+        self.keeping = False
+        """Whether events are remembered: somebody joins, or has done so just now."""
+        self.cooling = False
         self.tail: deque[Event] = deque()
         self.tail_bytes = 0
         self.idle_since: float | None = None
@@ -80,13 +86,50 @@ class Channel:
     def join(self) -> None:
         """Somebody reads the history to join: keep what arrives meanwhile, so that the two can be spliced."""
         self.joiners += 1
+        self.keeping = True
+        self.cooling = False
 
     def joined(self) -> None:
         """The reader of :meth:`join` is done, or gone."""
         self.joiners -= 1
-        if not self.joiners:
-            self.tail.clear()
-            self.tail_bytes = 0
+
+    def cool(self) -> None:
+        """To be called every so often. The second time without a joiner what was kept is forgotten: who comes back in
+        a crowd finds what the first of them has read, and who comes alone leaves nothing behind."""
+        if self.keeping and not self.joiners:
+            if self.cooling:
+                self.forget_tail()
+                self.keeping = False
+            self.cooling = not self.cooling
+
+    def forget_tail(self) -> None:
+        self.tail.clear()
+        self.tail_bytes = 0
+
+    def recall(self, snapshot: Snapshot) -> None:
+        """Keep also what was read from the history, if it reaches further back and joins up with what is here."""
+        if not self.keeping or not snapshot.events or snapshot.more or self.position is None:
+            return
+        newer = [event for event in self.tail if event.seq > snapshot.top.seq]
+        if len(self.tail) - len(newer) < len(snapshot.events) and (newer or snapshot.top == self.position):
+            self.forget_tail()
+            for event in [*snapshot.events, *newer]:
+                self.keep(event)
+
+    def since(self, position: Position) -> list[Event] | None:
+        """The events after ``position`` up to the channel's own, if they are here; None where the history has to be
+        read."""
+        if self.position is None:
+            return None
+        if position == self.position:
+            return []
+        kept: list[Event] = []
+        for event in reversed(self.tail):  # few are newer, many are kept
+            if event.seq <= position.seq:
+                break
+            if event.seq <= self.position.seq:
+                kept.append(event)
+        return continuity.chain(position, kept[::-1], self.position)
 
     def keep(self, event: Event) -> None:
         """Remember an event for the joiners, as many as are allowed; who needs older ones reads the history again."""

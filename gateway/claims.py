@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from gateway.auth_errors import EXPIRED, INVALID, AuthError
-from gateway.principal import SCOPES, Principal, Source
+from gateway.principal import NO_SCOPES, SCOPES, Principal, Source
 from gateway.settings import Settings
 from publisher.channels import check_id
 
@@ -24,7 +24,7 @@ def principal_from_claims(claims: Mapping[str, Any], settings: Settings, *, sour
         raise AuthError(INVALID, "The token's scope must be one text with spaces between the scopes.")
     return Principal(
         subject=subject_of(claims),
-        scopes=frozenset(scope.split()) & SCOPES,
+        scopes=frozenset(scope.split()) & SCOPES if scope else NO_SCOPES,
         channels=tuple(channel_list(claims)),
         expires_at=number(claims, "exp"),
         issued_at=number(claims, "iat"),

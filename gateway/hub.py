@@ -66,6 +66,7 @@ class Hub:
         """Forget channels that nobody has listened to for ``linger_s``; returns them, so that Redis can be told."""
         gone: list[Channel] = []
         for channel in list(self.channels.values()):
+            channel.cool()
             if channel.used or channel.watchers:
                 channel.idle_since = None
             elif channel.idle_since is None:
@@ -155,8 +156,7 @@ class Hub:
         """Live members have missed what cannot be replayed: tell them, and give them the newest state."""
         self._metrics.resets[reason] += 1
         before, old_part = channel.position, channel.part
-        channel.tail.clear()
-        channel.tail_bytes = 0
+        channel.forget_tail()
         channel.move_to(snapshot.top)
         if channel.is_job:
             self._part_with_strangers(channel, [job.owner for job in jobs])
@@ -176,7 +176,7 @@ class Hub:
         before = channel.position
         channel.move_to(events[-1].position)
         parts = [part(channel.tag, event.position) + b"\n" for event in events]
-        for event in events if channel.joiners else ():
+        for event in events if channel.keeping else ():
             channel.keep(event)
         if channel.is_job:
             self._part_with_strangers(channel, new_owners(events))
@@ -251,15 +251,9 @@ class Hub:
         Returns the events it still lacks (already counted as delivered to it), or None where the history has to be
         read again.
         """
-        if channel.position is None:
-            return None
-        lacking: list[Event] | None = []
-        if position != channel.position:
-            tail = [event for event in channel.tail if event.seq <= channel.position.seq]
-            lacking = continuity.chain(position, tail, channel.position)
-        if lacking is None:
-            return None
-        channel.add(connection)
+        lacking = channel.since(position)
+        if lacking is not None:
+            channel.add(connection)
         return lacking
 
     def tell_all(self, blocks_of: Callable[[Encoder], list[bytes]]) -> None:

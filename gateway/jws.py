@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any, Final
 
 import jwt
+import orjson
 from jwt.algorithms import HMACAlgorithm
 
 from gateway.auth_errors import INVALID, AuthError
@@ -14,6 +16,11 @@ from gateway.auth_errors import INVALID, AuthError
 
 class _Hmac(HMACAlgorithm):
     """HMAC under a key of any length: a short one is for the start of the node to tell, not for every request."""
+
+    def __init__(self, hash_alg: Any) -> None:
+        super().__init__(hash_alg)
+        # Whether a key looks like a public one is looked at once, and not for every token.
+        self.prepare_key = lru_cache(maxsize=8)(super().prepare_key)  # type: ignore[method-assign]
 
     def check_key_length(self, key: bytes) -> None:
         return None
@@ -30,7 +37,7 @@ _REFUSALS: Final = (jwt.PyJWTError, ValueError, TypeError, KeyError, RecursionEr
 def read_header(token: str, algorithms: Sequence[str]) -> dict[str, Any]:
     """The header, not verified: only to choose a key. Refuses what could not be accepted under any key."""
     try:
-        header = _JWS.get_unverified_header(token)
+        header = _header(token.partition(".")[0])
         critical = "crit" in header
         algorithm = header.get("alg")
     except _REFUSALS:
@@ -42,6 +49,12 @@ def read_header(token: str, algorithms: Sequence[str]) -> dict[str, Any]:
     return header
 
 
+@lru_cache(maxsize=64)
+def _header(segment: str) -> dict[str, Any]:
+    """Most tokens have the same header; PyJWT reads a whole token for it."""
+    return _JWS.get_unverified_header(f"{segment}..")
+
+
 def verified_claims(token: str, key: Any, algorithm: str) -> dict[str, Any]:
     """The payload of a token whose signature is good under this key and this one algorithm."""
     try:
@@ -49,8 +62,8 @@ def verified_claims(token: str, key: Any, algorithm: str) -> dict[str, Any]:
     except _REFUSALS:
         raise AuthError(INVALID, "The token's signature is not good.") from None
     try:
-        claims = json.loads(payload)
-    except (ValueError, RecursionError):
+        claims = orjson.loads(payload)
+    except ValueError:
         claims = None
     if not isinstance(claims, dict):
         raise AuthError(INVALID, "The token's payload is not a JSON object.")

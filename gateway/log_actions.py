@@ -29,11 +29,11 @@ ACTIONS: Final = (
         "A part of the node has ended that never should, and the node stops. Please report the traceback.",
     ),
     Action(
-        "stream.opened", "info", ("connection", "dialect", "channels"), "A stream has begun; `channels` is a number."
+        "stream.opened", "debug", ("connection", "dialect", "channels"), "A stream has begun; `channels` is a number."
     ),
     Action(
         "stream.closed",
-        "info",
+        "debug",
         ("connection", "dialect", "reason", "seconds", "bytes"),
         "A stream has ended; the reasons are those of "
         "[`connections_closed_total`](metrics.md#reason-of-connections_closed_total).",

@@ -7,20 +7,20 @@ from gateway.log_actions import ACTIONS, Action
 _HEAD = """\
 # Log lines
 
-A node writes to stderr, one line per event in its life: two per stream, and one for whatever else is worth knowing.
-There is none per published event, and never a payload, a channel, a subject, an address, a token, a ticket or a query
-string.
+A node writes to stderr, one line per event in its life; with `GATEWAY_LOG_LEVEL=debug` also two per stream, which come
+in storms: at `info` they made a connect a fifth dearer. There is none per published event, and never a payload, a
+channel, a subject, an address, a token, a ticket or a query string.
 
 `GATEWAY_LOG_FORMAT=text` is for people:
 
 ```
-2026-11-21T12:00:00.123Z info    stream.closed connection=Xq3… dialect=native reason=client_gone seconds=12.3 bytes=4711
+2026-11-21T12:00:00.123Z debug   stream.closed connection=Xq3… dialect=native reason=client_gone seconds=12.3 bytes=4711
 ```
 
 `GATEWAY_LOG_FORMAT=json` is for programs, one object per line:
 
 ```json
-{"time": "2026-11-21T12:00:00.123Z", "level": "info", "logger": "gateway.stream", "action": "stream.closed", \
+{"time": "2026-11-21T12:00:00.123Z", "level": "debug", "logger": "gateway.stream", "action": "stream.closed", \
 "connection": "Xq3…", "dialect": "native", "reason": "client_gone", "seconds": 12.3, "bytes": 4711}
 ```
 

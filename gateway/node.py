@@ -255,7 +255,7 @@ class Node:
         self.metrics.open_by_dialect[dialect] += 1
         deadline, closing = self._deadline(connection, expires_at)
         self.keeper.add(connection, deadline, closing)
-        stream_log.info(
+        stream_log.debug(
             "stream.opened connection=%s dialect=%s channels=%d", connection.id, dialect, len(connection.channels)
         )
 
@@ -278,7 +278,7 @@ class Node:
         self.metrics.closed[closing.reason] += 1
         self.metrics.durations.observe(seconds)
         self.metrics.bytes_sent += connection.written
-        stream_log.info(
+        stream_log.debug(
             "stream.closed connection=%s dialect=%s reason=%s seconds=%.1f bytes=%d",
             connection.id,
             dialect,

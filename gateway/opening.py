@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import random
-import secrets
 import time
 from collections.abc import Callable
 from typing import Final, NamedTuple
@@ -55,6 +54,8 @@ class Opening:
         self._http = http
         self._send = send
         self._cursor = last_event_id
+        self._known = cursor.parse(last_event_id) if last_event_id else {}
+        self._untold = cursor.untold(last_event_id)
         self._loop = asyncio.get_running_loop()
 
     async def open(self, on_end: Callable[[], None]) -> bool:
@@ -133,21 +134,36 @@ class Opening:
     async def _read(self, channel: Channel) -> Read:
         """The events after the older of the cursor and the channel's own position, and the newest state."""
         asked = channel.position
-        mine = cursor.parse(self._cursor).get(channel.tag)
+        mine = self._known.get(channel.tag)
         afters = [position.seq for position in (mine, asked) if position is not None]
         after = min(afters) if afters else None
+        if not channel.is_job and channel.tag not in self._untold:
+            # No state is to be told, unless something was missed that cannot be replayed.
+            here = self._remembered(channel, mine)
+            if here is None and mine is not None:
+                here = await self._node.history.read(channel.name, after)
+                channel.recall(here)
+            if here is not None and (mine is None or continuity.missed(mine, here) is not None):
+                return Read(here, [], asked)
         snapshot, jobs = await newest(self._node.history, channel.name, after, everything=bool(self._cursor))
+        channel.recall(snapshot)
         return Read(snapshot, jobs, asked)
+
+    def _remembered(self, channel: Channel, mine: Position | None) -> Snapshot | None:
+        """What a read would bring, if the node knows it already."""
+        here = channel.position
+        if here is None or (mine is None and (self._cursor or channel.name.startswith("user:"))):
+            return None
+        events = channel.since(mine or here)
+        return None if events is None else Snapshot(here, events)
 
     def _where(self, channels: list[Channel]) -> list[Position | None]:
         """Where the cursor stands on each channel; None where it says nothing."""
-        known = cursor.parse(self._cursor)
-        return [known.get(channel.tag) for channel in channels]
+        return [self._known.get(channel.tag) for channel in channels]
 
     def _over(self, channels: list[Channel], positions: list[Position | None], reads: list[Read]) -> bool:
-        untold = cursor.untold(self._cursor)
         return all(
-            channel.is_job and channel.tag not in untold and read.is_over_for(position)
+            channel.is_job and channel.tag not in self._untold and read.is_over_for(position)
             for channel, position, read in zip(channels, positions, reads, strict=True)
         )
 
@@ -166,7 +182,7 @@ class Opening:
             return node.may_read(principal, channel, owner)
 
         connection = Connection(
-            secrets.token_urlsafe(9),
+            f"{random.getrandbits(72):018x}",
             self._plan.encoder,
             peer,
             limit=node.settings.queue_bytes,
@@ -188,10 +204,10 @@ class Opening:
         self, stream: Stream, channels: list[Channel], positions: list[Position | None], reads: list[Read]
     ) -> None:
         """The greeting, then per channel what was missed or the newest state."""
-        connection, untold = stream.connection, cursor.untold(self._cursor)
+        connection = stream.connection
         for channel, position, read in zip(channels, positions, reads, strict=True):
             connection.behind[channel] = position or (cursor.UNKNOWN if self._cursor else read.snapshot.top)
-            if (channel.tag in untold or not self._cursor) and self._states(channel, read):
+            if (channel.tag in self._untold or not self._cursor) and self._states(channel, read):
                 connection.untold |= {channel}
         replayable = [
             position is not None and continuity.missed(position, read.snapshot) is not None

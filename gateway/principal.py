@@ -13,6 +13,7 @@ PUBLISH: Final = "publish"
 STATS: Final = "stats"
 ADMIN: Final = "admin"
 SCOPES: Final = frozenset({PUBLISH, STATS, ADMIN})
+NO_SCOPES: Final[frozenset[str]] = frozenset()
 
 
 class Source(StrEnum):

@@ -13,7 +13,7 @@ from starlette.types import Receive, Scope, Send
 from gateway import answers
 from gateway.closing import Closing
 from gateway.encoder import Encoder
-from gateway.exceptions import HTTPError, Refused, Unavailable
+from gateway.exceptions import BadRequest, HTTPError, Refused, Unavailable
 from gateway.node import Node
 from gateway.opening import Opening
 from gateway.plan import Plan
@@ -48,7 +48,8 @@ class StreamRoute:
         except (StoreDown, Unavailable):
             self._node.metrics.refused[Closing.REDIS_DOWN.reason] += 1
             await answers.refuse_stream(scope, receive, send, Closing.REDIS_DOWN, self._encoder, accepts_events)
-        except HTTPError as error:
+        except (HTTPError, ValueError) as raised:
+            error = raised if isinstance(raised, HTTPError) else BadRequest(str(raised))
             self._node.metrics.refused[error.code] += 1
             await answers.error_response(error)(scope, receive, send)
 

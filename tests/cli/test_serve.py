@@ -53,7 +53,7 @@ async def test_a_second_signal_ends_a_long_drain_at_once(start_node: Callable[..
 
 
 async def test_a_log_of_json_objects_names_actions_and_never_a_token(start_node: Callable[..., Node]) -> None:
-    node = start_node(LOG_FORMAT="json", QUERY_TOKENS="true")
+    node = start_node(LOG_FORMAT="json", LOG_LEVEL="debug", QUERY_TOKENS="true")
     secret = token("ann")
     async with EventSource(node.base, f"/v1/jobs/events?access_token={secret}", token=secret) as stream:
         await stream.next_of_type("stream.open")
@@ -64,7 +64,7 @@ async def test_a_log_of_json_objects_names_actions_and_never_a_token(start_node:
     lines = [json.loads(line) for line in node.log.splitlines()]
     assert all(line.keys() >= {"time", "level", "logger", "action"} for line in lines)
     actions = [line["action"] for line in lines]
-    assert actions[:1] == ["redis.up"]
+    assert "redis.up" in actions
     assert {"node.started", "stream.opened", "stream.closed", "node.draining", "node.stopped"} <= set(actions)
     closed = next(line for line in lines if line["action"] == "stream.closed")
     assert closed["dialect"] == "native" and closed["bytes"] > 0 and closed["reason"] == "client_gone"

@@ -117,6 +117,9 @@ async def test_a_slow_reader_is_reset_where_the_history_is_too_short(
             await load.publish(400)
             slow.resume()
             await slow.next_of_type("stream.reset")
+        await slow.wait_for(
+            lambda: has_come_to(slow, load.sent), "it to catch up: a reset may cover the newest event too"
+        )
         await load.publish(1)
         await slow.wait_for(lambda: is_number(slow, load.sent), "the last one")
         assert {event.json()["reason"] for event in slow.of_type("stream.reset")} == {"history_trimmed"}
@@ -257,6 +260,11 @@ def numbers(source: EventSource) -> list[int]:
 
 def is_number(source: EventSource, number: int) -> bool:
     return source.events[-1].type == "n" and source.events[-1].json()["n"] == number
+
+
+def has_come_to(source: EventSource, number: int) -> bool:
+    """Whether its cursor is at the event of this number (counted from 0), however it got there."""
+    return int(source.last_event_id.split(".")[2]) == number + 1
 
 
 def unbroken(events: list[SseEvent]) -> bool:
