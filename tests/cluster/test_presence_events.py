@@ -16,7 +16,6 @@ from tests.support.waiting import until
 
 STATS = token("ops", scope="stats")
 ADMIN = {"Authorization": f"Bearer {STATS}"}
-GHOSTS_S = 15
 PATHS = ("/v1/clients/{}/events", "/v1/events?channel=client:{}", "/api/sse/subscribe/{}")
 
 
@@ -29,7 +28,7 @@ def said(source: EventSource) -> list[tuple[str, str, int]]:
 
 
 async def hears(source: EventSource, condition: Callable[[list[tuple[str, str, int]]], bool]) -> None:
-    await source.wait_for(lambda: condition(said(source)), "the news", 5)
+    await source.wait_for(lambda: condition(said(source)), "the news")
 
 
 async def opened(stack: AsyncExitStack, node: Node, client: str, path: str = PATHS[0]) -> EventSource:
@@ -74,7 +73,7 @@ async def test_a_killed_nodes_clients_are_gone_within_its_lease_and_told_once(st
         async def ghosts_are_gone() -> bool:
             return await clients(second) == expected and await clients(third) == expected
 
-        await until(ghosts_are_gone, "the ghosts to go", GHOSTS_S)
+        await until(ghosts_are_gone, "the ghosts to go")
         left = [("left", client, 0) for client in ("both2", "ghost0", "ghost1", "ghost2")]
         for watcher in watchers:
             await hears(watcher, lambda heard: len(heard) >= 9)
@@ -93,7 +92,7 @@ def bearer(subject: str) -> dict[str, str]:
 async def test_nothing_is_told_unless_it_is_switched_on(
     start_node: Callable[..., Node], redis_url: str, prefix: str
 ) -> None:
-    node = start_node()
+    node = start_node(LOG_LEVEL="debug")
     async with EventSource(node.base, "/v1/events?channel=topic:presence", token=STATS) as watcher:
         await watcher.next_of_type("stream.open")
         async with EventSource(node.base, PATHS[0].format("ann"), token=token("ann")) as stream:

@@ -292,7 +292,7 @@ async def test_without_redis_streams_come_and_go_and_the_news_follow(own_broker:
         async def is_told() -> bool:
             return Counter(await a.told()) == Counter(["+ann", "+bob", "-ann"])
 
-        await until(is_told, "the news", 20)
+        await until(is_told, "the news")
 
 
 async def test_news_that_nobody_took_are_bounded_and_their_loss_is_told(
@@ -323,7 +323,7 @@ async def test_in_a_cluster_the_topic_is_in_another_slot_and_told_all_the_same(p
             await b.tells("+ann", "-ann")
 
 
-@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("seed", range(1))
 async def test_whatever_happens_each_client_joins_and_leaves_in_turn_and_the_news_end_at_the_truth(
     redis_url: str, prefix: str, monkeypatch: pytest.MonkeyPatch, seed: int
 ) -> None:
@@ -340,7 +340,7 @@ async def test_whatever_happens_each_client_joins_and_leaves_in_turn_and_the_new
 
         running = {number: await start(number) for number in range(3)}
         here: dict[int, list[Place]] = {number: [] for number in running}
-        for step in range(3, 83):
+        for step in range(3, 63):
             number, place = random.choice(list(running)), random.choice(places)
             node = running[number]
             match random.choices(("arrive", "leave", "freeze", "kill", "pause"), (8, 8, 1, 1, 2))[0]:
@@ -371,4 +371,4 @@ async def test_whatever_happens_each_client_joins_and_leaves_in_turn_and_the_new
                 (online.add if joined else online.discard)(client)
             return online == truth
 
-        await until(is_told, f"the news to end at {sorted(truth)}, not {await some.told()}", 5)
+        await until(is_told, f"the news to end at {sorted(truth)}, not {await some.told()}")
