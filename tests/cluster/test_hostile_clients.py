@@ -263,8 +263,8 @@ def is_number(source: EventSource, number: int) -> bool:
 
 
 def has_come_to(source: EventSource, number: int) -> bool:
-    """Whether its cursor is at the event of this number (counted from 0), however it got there."""
-    return int(source.last_event_id.split(".")[2]) == number + 1
+    """Whether its cursor is at the event of this number, however it got there."""
+    return int(source.last_event_id.split(".")[2]) == number
 
 
 def unbroken(events: list[SseEvent]) -> bool:
