@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { SSEParser, StreamError } from "../../gateway/web/client/sse-client.js";
+import { numbers } from "./support.mjs";
 
 const bytes = (text) => new TextEncoder().encode(text);
 
@@ -68,16 +69,6 @@ test("bytes that are no UTF-8 become replacement characters", () => {
 test("the cursor of the last connection holds until the stream has one of its own", () => {
   assert.deepEqual(parsed([bytes("data: a\n\nid: 2\ndata: b\n\n")], { lastEventId: "1" }).events, [message("a", "1"), message("b", "2")]);
 });
-
-/** Numbers from 0 to 1 that are the same in every run (mulberry32). */
-function numbers(seed) {
-  return () => {
-    seed = (seed + 0x6d2b79f5) | 0;
-    let t = Math.imul(seed ^ (seed >>> 15), 1 | seed);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
 
 /** The standard's algorithm over the whole text at once, written apart from the parser. */
 function model(text) {

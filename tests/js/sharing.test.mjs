@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 
 import { Browser } from "./tabs.mjs";
-import { WORLD, control, createJob, name, publish, step, token, until, upTo } from "./support.mjs";
+import { WORLD, control, createJob, name, numbers, publish, step, token, until, upTo } from "./support.mjs";
 
 /** A test with a browser of its own. */
 const within = (what, body) =>
@@ -69,6 +69,67 @@ within("the last tab that needs a channel ends the stream, and the lead goes wit
   for (const tab of tabs) tab.send("close", { key: "main" });
   await until(async () => (await streams()) === before, "no stream");
   await until(() => browser.leaders.length === 0, "no leader");
+});
+
+within("tabs that come, go and crash at random, over a network that is cut, all get everything once", async (browser) => {
+  const random = numbers(Number(process.env.SEED ?? 7));
+  const pick = (list) => list[Math.floor(random() * list.length)];
+  const sub = name("u");
+  const [client, topic] = [`client:${sub}`, `topic:${name()}`];
+  const mine = token(sub, { channels: [topic] });
+  const tabs = [];
+  let sent = 0;
+  const actions = {
+    async come() {
+      if (tabs.length > 5) return;
+      const tab = await browser.tab();
+      tab.channels = pick([[client], [topic], [client, topic]]);
+      tab.connect(tab.channels, { baseUrl: WORLD.base, token: mine });
+      tabs.push(tab);
+      void until(() => tab.of("open").length > 0 || !tabs.includes(tab)).then(() => (tab.from = sent));
+    },
+    crashOfTheLeader: () => leave(browser.leaders[0]),
+    crash: () => leave(pick(tabs)),
+    async close() {
+      const tab = pick(tabs);
+      tab?.send("close", { key: "main" });
+      if (tab) tabs.splice(tabs.indexOf(tab), 1);
+    },
+    reconnect: async () => pick(tabs)?.send("reconnect", { key: "main" }),
+    away: async () => pick(tabs)?.send("page", { what: "pagehide", more: { persisted: true } }),
+    back: async () => tabs.forEach((tab) => tab.send("page", { what: "pageshow", more: { persisted: true } })),
+    freeze: async () => pick(tabs)?.send("freeze", { ms: 100 + random() * 300 }),
+    cut: () => control("cut"),
+  };
+  async function leave(tab) {
+    if (!tabs.includes(tab)) return;
+    tabs.splice(tabs.indexOf(tab), 1);
+    await tab.crash();
+  }
+  for (const round of upTo(60)) {
+    if (round < 4 || tabs.length === 0) await actions.come();
+    else await pick(Object.values(actions))();
+    for (const n of upTo(Math.floor(random() * 4))) {
+      sent += Math.sign(n);
+      await publish(client, "tick", sent);
+      await publish(topic, "tick", sent);
+    }
+  }
+  await actions.back();
+  await actions.come();
+  for (const tab of tabs) await until(() => tab.from !== undefined, () => JSON.stringify(tab.log.slice(-9)));
+  sent += 1;
+  for (const channel of [client, topic]) await publish(channel, "tick", sent);
+  for (const tab of tabs) {
+    for (const channel of tab.channels) {
+      const got = () => tab.of("event").filter((event) => event.channel === channel).map(({ data }) => data);
+      await until(() => got().includes(sent), () => `${sent} in ${JSON.stringify([tab.log.slice(-20), got()])}`);
+      assert.ok(got()[0] <= tab.from + 1, `from ${tab.from} on: ${got()}`);
+      assert.deepEqual(got(), upTo(sent).slice(got()[0] - 1));
+    }
+    assert.deepEqual([...tab.of("reset"), ...tab.of("closed")], []);
+    await tab.attached();
+  }
 });
 
 describe("tabs", { concurrency: 4 }, () => {

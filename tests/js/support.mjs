@@ -65,3 +65,13 @@ export function recorder(more = {}) {
 
 /** 1 … n. */
 export const upTo = (n) => Array.from({ length: n }, (_, i) => i + 1);
+
+/** Numbers from 0 to 1 that are the same in every run (mulberry32). */
+export function numbers(seed) {
+  return () => {
+    seed = (seed + 0x6d2b79f5) | 0;
+    let t = Math.imul(seed ^ (seed >>> 15), 1 | seed);
+    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
+    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
+  };
+}
