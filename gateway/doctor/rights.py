@@ -20,8 +20,8 @@ ROUND_TRIP_S: Final = 3.0
 _DENIED: Final = ("permission", "can't run")
 _SCRIPTED: Final = (
     *("del", "exists", "expire", "get", "hdel", "hexists", "hget", "hgetall", "hincrby", "hlen", "hmget", "hscan"),
-    *("hset", "pexpire", "rename", "set", "time", "unlink", "xadd", "xrange", "xrevrange", "zadd", "zrange"),
-    *("zrangebyscore", "zrem", "zremrangebyrank", "zremrangebyscore", "zscan"),
+    *("hset", "pexpire", "rename", "set", "time", "unlink", "xadd", "xlen", "xrange", "xrevrange", "xtrim"),
+    *("zadd", "zcount", "zrange", "zrangebyscore", "zrem", "zremrangebyrank", "zremrangebyscore", "zscan", "zscore"),
 )
 _PLAIN: Final = ("ping", "client|setname", "eval", "evalsha", "script|load")
 _SINGLE: Final = ("publish", "subscribe", "unsubscribe")
