@@ -11,6 +11,7 @@ import re
 import sys
 import time
 from collections.abc import Iterator
+from math import inf
 from typing import Any, Final, TextIO
 
 from gateway.log_records import take_apart
@@ -90,7 +91,8 @@ class Flood:
         return count < FLOOD_LINES
 
     def overdue(self, now: float) -> Iterator[tuple[str, int]]:
-        """Actions whose time is over, with how many of their lines were kept back; looks once a second."""
+        """Actions whose time is over (all of them at infinity), with how many of their lines were kept back; looks once
+        a second."""
         if 0 <= now - self._looked_at < 1:
             return
         self._looked_at = now
@@ -109,17 +111,19 @@ class BoundedHandler(logging.StreamHandler[TextIO]):
         self._flood = Flood()
 
     def emit(self, record: logging.LogRecord) -> None:
-        for action, count in self._flood.overdue(record.created):
-            super().emit(_summary(record, action, count))
+        self._sum_up(record.created)
         if self._flood.admits(record):
             super().emit(record)
 
+    def close(self) -> None:
+        """The process ends: no later line will say what was kept back."""
+        self._sum_up(inf)
+        super().close()
 
-def _summary(record: logging.LogRecord, action: str, count: int) -> logging.LogRecord:
-    text = "log.suppressed of=%s lines=%d"
-    made = logging.LogRecord("gateway.logs", logging.WARNING, __file__, 0, text, (action, count), None)
-    made.created, made.msecs = record.created, record.msecs
-    return made
+    def _sum_up(self, now: float) -> None:
+        for action, count in self._flood.overdue(now):
+            text = "log.suppressed of=%s lines=%d"
+            super().emit(logging.LogRecord("gateway.logs", logging.WARNING, __file__, 0, text, (action, count), None))
 
 
 def _time(record: logging.LogRecord) -> str:

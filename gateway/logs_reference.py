@@ -35,8 +35,8 @@ channel, a subject, an address, a token, a ticket or a query string.
 | `traceback` | where there is one |
 
 Lines are bounded: a message to 8 KiB, a field to 1 KiB, a traceback to 16 KiB. So is their number: of one kind of
-warning or error 20 are written in 10 s, and `log.suppressed` says with a later line how many were kept back. Streams
-write two lines each, and `GATEWAY_CONNECT_RATE_PER_S` bounds those; `GATEWAY_LOG_LEVEL=warning` leaves them out.
+warning or error 20 are written in 10 s, and `log.suppressed` says with a later line, at the latest at the end, how many
+were kept back. The lines of streams are bounded by `GATEWAY_CONNECT_RATE_PER_S`.
 
 This page is generated: `python -m gateway.log_actions > docs/reference/logs.md`.
 

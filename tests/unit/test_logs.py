@@ -118,4 +118,7 @@ def test_a_flood_of_one_warning_is_cut_and_counted() -> None:
     assert lines("b.b", 101) == ["b.b"]
     assert lines("a.a x", 101, level=logging.INFO) == ["a.a x"]
     assert lines("c.c", 102 + FLOOD_S, level=logging.INFO) == ["log.suppressed of=a.a lines=5", "c.c"]
-    assert lines("a.a x", 103 + FLOOD_S) == ["a.a x"]
+    assert len(lines("a.a x", 103 + FLOOD_S, FLOOD_LINES + 7)) == FLOOD_LINES
+    written.truncate(written.seek(0))
+    handler.close()
+    assert written.getvalue() == "log.suppressed of=a.a lines=7\n"
