@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 from publisher import channels, jsontext, scripts
 from publisher.exceptions import JobError, JobNotFound, finished
-from publisher.identity import new_epoch, new_uid
+from publisher.identity import new_epoch, new_names, new_uid
 from publisher.options import Options
 from publisher.scripts import Script
 
@@ -79,9 +79,14 @@ class Draft:
     data: bytes
     id: str = ""
     must_exist: bool = False
-    uid: str = field(default_factory=new_uid)
-    epoch: str = field(default_factory=new_epoch)
+    uid: str = ""
+    epoch: str = ""
     tried: bool = False
+
+    def __post_init__(self) -> None:
+        if not self.uid or not self.epoch:
+            uid, epoch = new_names()
+            self.uid, self.epoch = self.uid or uid, self.epoch or epoch
 
     def call(self, options: Options) -> Call:
         keys, pubsub = target(options.prefix, self.channel)

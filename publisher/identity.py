@@ -13,6 +13,12 @@ from typing import Final
 _LETTERS: Final = bytes((65 + n % 26) + 32 * (n // 26 % 2) for n in range(256))
 
 
+def new_names() -> tuple[str, str]:
+    """A uid and an epoch from one call to the operating system, which is what costs."""
+    drawn = os.urandom(17)
+    return urlsafe_b64encode(drawn[:9]).decode("ascii"), drawn[9:].translate(_LETTERS).decode("ascii")
+
+
 def new_uid() -> str:
     """12 random URL-safe characters; the first 6 are the event's mark."""
     return urlsafe_b64encode(os.urandom(9)).decode("ascii")

@@ -1,8 +1,7 @@
-"""Blocking round trips on connections of redis-py's pool that are kept at hand.
+"""Round trips on connections of redis-py's pool, with commands that are packed already.
 
 redis-py's own way for a command costs a worker more time than the command itself: the pool's lock and its look at the
-socket, measurements, a retry object, packing. Here a connection is taken from the pool once and kept for the next
-call; after a pause it goes back, and the pool looks whether it is still good before it hands one out again.
+socket, measurements, a retry object, packing.
 """
 
 from __future__ import annotations
@@ -13,6 +12,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 import redis
+import redis.asyncio
 from redis.exceptions import ResponseError
 
 TRUST_S: Final = 1.0
@@ -20,10 +20,15 @@ TRUST_S: Final = 1.0
 
 
 class Line:
-    """Connections of one client. Any number of threads may share it: each call has a connection for itself."""
+    """Blocking. Any number of threads may share it: each call has a connection for itself.
 
-    def __init__(self, client: redis.Redis) -> None:
+    ``keep``: a connection is kept for the next call; after a pause it goes back to the pool, which looks whether it
+    is still good before it hands it out again. False where the pool is somebody else's.
+    """
+
+    def __init__(self, client: redis.Redis, *, keep: bool) -> None:
         self._pool: Any = client.connection_pool
+        self._keep = keep
         self._idle: deque[tuple[Any, float]] = deque()
 
     def ask(self, packed: Sequence[bytes]) -> list[Any]:
@@ -40,7 +45,10 @@ class Line:
             connection.disconnect()
             self._pool.release(connection)
             raise
-        self._idle.append((connection, time.monotonic()))
+        if self._keep:
+            self._idle.append((connection, time.monotonic()))
+        else:
+            self._pool.release(connection)
         return replies
 
     def _take(self) -> Any:
@@ -67,5 +75,31 @@ class Line:
 def _reply(connection: Any) -> Any:
     try:
         return connection.read_response()
+    except ResponseError as error:
+        return error
+
+
+class AsyncLine:
+    """The same for asyncio. Calls mostly travel many at a time, so that it does not pay to keep a connection."""
+
+    def __init__(self, client: redis.asyncio.Redis) -> None:
+        self._pool: Any = client.connection_pool
+
+    async def ask(self, packed: Sequence[bytes]) -> list[Any]:
+        """Send packed commands in one go and return a reply or an error reply for each."""
+        connection = await self._pool.get_connection()
+        try:
+            await connection.send_packed_command(packed)
+            return [await _reply_soon(connection) for _ in packed]
+        except BaseException:
+            await connection.disconnect(nowait=True)
+            raise
+        finally:
+            await self._pool.release(connection)
+
+
+async def _reply_soon(connection: Any) -> Any:
+    try:
+        return await connection.read_response()
     except ResponseError as error:
         return error

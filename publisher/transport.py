@@ -12,12 +12,13 @@ import redis.asyncio
 from redis.asyncio.cluster import RedisCluster as AsyncRedisCluster
 from redis.exceptions import NoScriptError
 
-from publisher import connect, retry
+from publisher import connect, retry, wire
 from publisher.address import parse
 from publisher.bundles import Bundle, bundles
 from publisher.calls import Call, ReadState, Request
 from publisher.cancellation import lost_cancellation_delivered
 from publisher.closed import closed_is_connection_error
+from publisher.line import AsyncLine
 
 Result: TypeAlias = Any
 """A reply, or the error that one call of a batch ended with."""
@@ -66,6 +67,7 @@ class AsyncRedisTransport:
             self._client = source
             self.where = connect.where(source)
             self.cluster = isinstance(source, AsyncRedisCluster)
+        self._line = AsyncLine(self._client) if isinstance(self._client, redis.asyncio.Redis) else None
         self._layout = asyncio.Lock()
         self._laid_out = not self.cluster
 
@@ -93,6 +95,8 @@ class AsyncRedisTransport:
         with closed_is_connection_error():
             if isinstance(request, ReadState):
                 return await read_state(client, request)
+            if self._line is not None:
+                return await self._ask(self._line, request)
             script = request.script
             head = len(request.keys), *request.keys
             try:
@@ -100,38 +104,31 @@ class AsyncRedisTransport:
             except NoScriptError:
                 return await client.execute_command("EVAL", script.source, *head, *request.args)
 
+    async def _ask(self, line: AsyncLine, call: Call) -> Any:
+        (reply,) = await line.ask((wire.evalsha(call),))
+        if isinstance(reply, NoScriptError):
+            (reply,) = await line.ask((wire.evaluate(call),))
+        if isinstance(reply, Exception):
+            raise reply
+        return reply
+
     async def batch(self, calls: Sequence[Call]) -> list[Result]:
         """Send calls in order, in one round trip; in Cluster one per channel, side by side."""
         if self.cluster and not self._laid_out:
             await self._ask_for_layout()
         packs = bundles(calls, cluster=self.cluster)
-        if isinstance(self._client, AsyncRedisCluster):
+        if self._line is None:
             return spread(len(calls), packs, await self._by_channel(packs))
         replies: list[Result] = []
         for start in range(0, len(packs), IN_ONE_GO):
-            replies += await self._in_one_go(self._client, packs[start : start + IN_ONE_GO])
+            going = [pack.call for pack in packs[start : start + IN_ONE_GO]]
+            with closed_is_connection_error(), lost_cancellation_delivered():
+                replies += await self._line.ask(wire.packed(going, self._loaded))
+            self._loaded = not any(isinstance(reply, NoScriptError) for reply in replies)
             failure = next((reply for reply in replies if isinstance(reply, Exception)), None)
             if failure is not None:  # what follows is not sent, so that it does not overtake
-                replies += [failure] * (len(packs) - len(replies))
-                break
+                return spread(len(calls), packs, [*replies, *[failure] * (len(packs) - len(replies))])
         return spread(len(calls), packs, replies)
-
-    async def _in_one_go(self, client: redis.asyncio.Redis, packs: Sequence[Bundle]) -> list[Result]:
-        if len(packs) == 1:
-            return [await self._single(packs[0].call)]
-        pipeline = client.pipeline(transaction=False)
-        for command in commands([pack.call for pack in packs], self._loaded):
-            pipeline.execute_command(*command)
-        with closed_is_connection_error(), lost_cancellation_delivered():
-            results: list[Result] = await pipeline.execute(raise_on_error=False)
-        self._loaded = not any(isinstance(result, NoScriptError) for result in results)
-        return results
-
-    async def _single(self, call: Call) -> Result:
-        try:
-            return await self.execute(call)
-        except redis.ResponseError as error:
-            return error
 
     async def _by_channel(self, packs: Sequence[Bundle]) -> list[Result]:
         """Cluster: channels side by side, the calls of one channel in order."""
@@ -171,19 +168,6 @@ def spread(count: int, packs: Sequence[Bundle], replies: Sequence[Any]) -> list[
         for index, result in zip(pack.indexes, pack.results(reply), strict=True):
             results[index] = result
     return results
-
-
-def commands(calls: Sequence[Call], loaded: bool) -> list[tuple[Any, ...]]:
-    """Calls as commands of a pipeline. Where the server may not know a script yet, its first call carries it:
-    a call that came back with NOSCRIPT would be overtaken by those behind it."""
-    known: set[str] = set()
-    result: list[tuple[Any, ...]] = []
-    for call in calls:
-        script = call.script
-        head = ("EVALSHA", script.sha) if loaded or script.sha in known else ("EVAL", script.source)
-        known.add(script.sha)
-        result.append((*head, len(call.keys), *call.keys, *call.args))
-    return result
 
 
 def sentinels(client: Any) -> list[Any]:

@@ -14,7 +14,7 @@ from publisher.address import Address, parse
 from publisher.bundles import Bundle, bundles
 from publisher.calls import Call, ReadState, Request
 from publisher.line import Line
-from publisher.transport import IN_ONE_GO, Result, commands, read_state, sentinels, spread
+from publisher.transport import IN_ONE_GO, Result, read_state, sentinels, spread
 
 
 class RedisTransport:
@@ -35,6 +35,7 @@ class RedisTransport:
             connect.check(source)
             self._address = None
             self._client = source
+            self._line = Line(source, keep=False) if isinstance(source, redis.Redis) else None
             self.where = connect.where(source)
             self.cluster = isinstance(source, RedisCluster)
 
@@ -43,7 +44,7 @@ class RedisTransport:
         if self._client is None:
             assert self._address is not None
             client = connect.blocking(self._address)
-            self._line = Line(client) if isinstance(client, redis.Redis) else None
+            self._line = Line(client, keep=True) if isinstance(client, redis.Redis) else None
             self._client = client
         return self._client
 
@@ -75,24 +76,16 @@ class RedisTransport:
         packs = bundles(calls, cluster=self.cluster)
         if isinstance(client, RedisCluster):
             return spread(len(calls), packs, self._to_all_nodes(client, packs))
+        assert self._line is not None
         replies: list[Result] = []
         for start in range(0, len(packs), IN_ONE_GO):
-            replies += self._in_one_go(client, [pack.call for pack in packs[start : start + IN_ONE_GO]])
+            going = [pack.call for pack in packs[start : start + IN_ONE_GO]]
+            replies += self._line.ask(wire.packed(going, self._loaded))
+            self._loaded = not any(isinstance(reply, NoScriptError) for reply in replies)
             failure = next((reply for reply in replies if isinstance(reply, Exception)), None)
             if failure is not None:  # what follows is not sent, so that it does not overtake
                 return spread(len(calls), packs, [*replies, *[failure] * (len(packs) - len(replies))])
         return spread(len(calls), packs, replies)
-
-    def _in_one_go(self, client: redis.Redis, calls: Sequence[Call]) -> list[Result]:
-        if self._line is not None:
-            replies = self._line.ask(wire.packed(calls, self._loaded))
-        else:
-            pipeline: Any = client.pipeline(transaction=False)
-            for command in commands(calls, self._loaded):
-                pipeline.execute_command(*command)
-            replies = pipeline.execute(raise_on_error=False)
-        self._loaded = not any(isinstance(reply, NoScriptError) for reply in replies)
-        return replies
 
     def _to_all_nodes(self, client: RedisCluster, packs: Sequence[Bundle]) -> list[Result]:
         """Cluster: one round trip to all nodes for the first call of each channel, another for the second …"""
