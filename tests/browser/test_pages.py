@@ -73,6 +73,9 @@ def test_who_joins_is_seen_told_and_sent_away(dev: str, open_page: OpenPage) -> 
 
 def test_a_client_that_cuts_its_connection_gets_what_it_missed_once(dev: str, open_page: OpenPage) -> None:
     page = open_page(f"{dev}/client")
+    page.get_by_label("Name", exact=True).fill("a b")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("alert")).to_contain_text("without whitespace")
     join(page, "cut")
     admin = open_page(f"{dev}/admin")
     admin.get_by_label("Client", exact=True).fill("cut")
@@ -106,7 +109,10 @@ def test_a_job_is_told_in_every_dialect_over_the_death_of_both_nodes(dev: str, o
     assert steps == [str(percent) for percent in (*range(5, 100, 5), 99)]  # each once, in order
     clients = page.get_by_role("region", name="Frames of clients")
     expect(clients).to_contain_text("event: job-ended")
-    expect(page.get_by_role("img", name="A picture that the job made")).to_be_visible()
+    picture = page.get_by_role("img", name="A picture that the job made")
+    expect(picture).to_be_visible()
+    page.reload()
+    expect(picture).to_be_visible()
 
 
 def test_redis_that_comes_back_empty_is_told_as_a_loss(dev: str, open_page: OpenPage) -> None:

@@ -17,7 +17,7 @@ const ENDS = {
 };
 
 let connection = null;
-let token = "";
+let trouble = "";
 let received = 0;
 let reconnects = 0;
 
@@ -63,8 +63,12 @@ async function join(name) {
   $("count").textContent = $("reconnects").textContent = "0";
   $("cursor").textContent = "none yet";
   setState($("state"), "connecting…", "warn");
-  if (!dev) token = $("token").value.trim();
-  const source = dev ? () => devToken(name) : token || null;
+  trouble = "";
+  let source = $("token").value.trim() || null;
+  if (dev) {
+    const first = await devToken(name); // here, so that a name that cannot be is refused at once
+    source = ({ reason }) => (reason === "start" ? first : devToken(name));
+  }
   connection = connect(new URL(`v1/clients/${encodeURIComponent(name)}/events`, root), {
     token: source,
     onEvent: (event) => {
@@ -82,7 +86,7 @@ async function join(name) {
     onStateChange: changed,
     onError: (error) => {
       if (error.final) tell($("problem"), error.message);
-      else $("detail").textContent = error.message;
+      else trouble = error.message;
     },
     onClose: ended,
   });
@@ -92,7 +96,8 @@ async function join(name) {
 function changed({ state, retryInMs }) {
   const [word, kind] = STATES[state];
   setState($("state"), word, kind);
-  $("detail").textContent = retryInMs ? `trying again in ${Math.ceil(retryInMs / 1000)} s` : "";
+  if (state === "open") trouble = "";
+  $("detail").textContent = retryInMs ? `trying again in ${Math.ceil(retryInMs / 1000)} s. ${trouble}` : "";
   if (state === "open" || state === "waiting") announce(word);
 }
 
@@ -113,7 +118,12 @@ $("join").addEventListener("submit", (event) => {
   } catch {
     // The name is then typed again.
   }
-  join(name).catch((error) => tell($("problem"), error.message));
+  $("join-button").disabled = true;
+  join(name).catch((error) => {
+    setState($("state"), "not joined");
+    tell($("problem"), error.message);
+    controls();
+  });
 });
 $("leave").addEventListener("click", () => {
   connection?.close();

@@ -66,6 +66,7 @@ async function otherName() {
 
 async function follow(id, kind) {
   job = null;
+  history.replaceState(null, "", `#${encodeURIComponent(id)}`); // a reload goes on watching it
   $("now").hidden = false;
   $("job-id").textContent = id;
   setState($("job-state"), "connecting…", "warn");
@@ -83,11 +84,15 @@ async function follow(id, kind) {
 
 async function start(kind) {
   tell($("problem"));
+  $("now").hidden = false;
+  setState($("job-state"), "starting…", "warn");
   try {
     const body = { kind, fail: $("fail").checked, notify: client };
     const started = await call("dev/jobs", { method: "POST", body });
     await follow(started.job_id, kind);
   } catch (error) {
+    $("now").hidden = job === null;
+    showJob(job);
     tell($("problem"), error.message);
   }
 }
@@ -108,6 +113,8 @@ $("watch").addEventListener("submit", (event) => {
   watch($("job").value.trim());
 });
 $("cut").addEventListener("click", () => panes.forEach((pane) => pane.cut()));
+
+if (location.hash.length > 1 && dev) watch(decodeURIComponent(location.hash.slice(1)));
 
 let leaving = null;
 document.addEventListener("visibilitychange", () => {
