@@ -20,7 +20,7 @@ ROUND_TRIP_S: Final = 3.0
 _DENIED: Final = ("permission", "can't run")
 _SCRIPTED: Final = (
     *("del", "exists", "expire", "get", "hdel", "hexists", "hget", "hgetall", "hincrby", "hlen", "hmget", "hscan"),
-    *("hset", "pexpire", "rename", "set", "time", "unlink", "xadd", "xlen", "xrange", "xrevrange", "xtrim"),
+    *("hset", "pexpire", "rename", "set", "time", "unlink", "xadd", "xdel", "xlen", "xrange", "xrevrange", "xtrim"),
     *("zadd", "zcount", "zrange", "zrangebyscore", "zrem", "zremrangebyrank", "zremrangebyscore", "zscan", "zscore"),
 )
 _PLAIN: Final = ("ping", "client|setname", "eval", "evalsha", "script|load")

@@ -8,12 +8,15 @@ from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from random import Random
+from typing import Any
 
 import orjson
 import pytest
+import redis.asyncio
 
 from gateway import presence
 from gateway.delivered import Delivered
+from gateway.doctor.rights import rule
 from gateway.metrics import Metrics
 from gateway.place import Place
 from gateway.presence import Presence
@@ -190,6 +193,10 @@ async def test_a_burst_is_told_completely_in_few_round_trips(redis_url: str, pre
         assert counting + pages + made["xrange"] + made["xrevrange"] + made["xdel"] < 0.05 * 2 * len(places), made
 
 
+async def _is_empty(client: Any, key: str) -> bool:
+    return not await client.xlen(key)
+
+
 async def _has_told(node: Teller, count: int) -> bool:
     meta = await node.store.command("HGET", channels.keys(node.prefix, CHANNEL).meta, "seq")
     return int(meta or 0) == count
@@ -311,6 +318,20 @@ async def test_news_that_nobody_took_are_bounded_and_their_loss_is_told(
         a.speak()
         await until(lambda: _has_told(a, 3), "the news")
         assert await a.types() == ["presence.joined", "presence.reset", "presence.joined"]
+
+
+async def test_the_rights_that_the_guide_names_are_enough(broker: Broker, redis_url: str, prefix: str) -> None:
+    client = redis.asyncio.Redis.from_url(redis_url)
+    async with client:
+        await client.execute_command("ACL", "SETUSER", prefix, "on", ">pw", "resetchannels", *rule(prefix).split())
+        url = redis_url.replace("redis://", f"redis://{prefix}:pw@")
+        async with tellers(url, prefix, "a") as (a,), tellers(url, prefix, "b") as (b,):
+            await a.presence.arrive(ANN)
+            await b.presence.arrive(BOB)
+            await until(lambda: _has_told(b, 2), "the news")
+            left = a.news.keys[0]
+            await until(lambda: _is_empty(client, left), "the outbox to be cleared")
+        await client.execute_command("ACL", "DELUSER", prefix)
 
 
 async def test_in_a_cluster_the_topic_is_in_another_slot_and_told_all_the_same(prefix: str, short_leases: None) -> None:
