@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from typing import Final, NamedTuple
 
 import redis
@@ -28,12 +29,14 @@ NAME: Final = "publish"
 SUMMARY: Final = "durable events per second, each way beside bare PUBLISH; and what an event costs Redis, beside nchan"
 COLUMNS: Final = ("events_per_s", "of_bare", "publisher_us_per_event", "redis_us_per_event")
 BATCH: Final = 100
+SLICE: Final = 800
+"""Events in turn with as many bare ones."""
 THREADS: Final = 4
 CHANNEL: Final = "topic:bench"
 
 
 class Way(NamedTuple):
-    """``send`` publishes about so many events."""
+    """``send`` publishes so many events, a multiple of ``BATCH``."""
 
     name: str
     send: Callable[[int], None]
@@ -44,27 +47,30 @@ def run(options: Options) -> list[Row]:
 
 
 def throughput(options: Options) -> list[Row]:
-    """Nobody listens. Each way is measured right beside bare PUBLISH; Redis has a core of its own."""
-    count = 1000 if options.quick else 8000
+    """Nobody listens. Each way takes turns with bare PUBLISH; Redis has a core of its own."""
+    slices = 2 if options.quick else 10
     with ExitStack() as parts:
         broker = parts.enter_context(Broker())
         give_own_core(broker.pid)
         bare = parts.enter_context(redis.Redis.from_url(broker.url))
         publisher = parts.enter_context(Publisher.from_url(broker.url, prefix=PREFIX))
-        found = ways(broker.url, bare, publisher)
+        runner = parts.enter_context(asyncio.Runner())
+        found = ways(bare, publisher, runner, parts.enter_context(asyncio_publisher(broker.url, runner)))
 
         def measure(way: Way) -> Sample:
-            # Half of the bare ones before, half after: what drifts hits both.
-            before = rate(found[0], count // 2, broker)["events_per_s"]
-            figures = rate(way, count, broker)
-            after = rate(found[0], count // 2, broker)["events_per_s"]
-            return Sample({**figures, "of_bare": figures["events_per_s"] / (2 / (1 / before + 1 / after))})
+            totals, beside = Counter[str](), Counter[str]()
+            for _ in range(slices):
+                beside.update(spent(found[0], SLICE, broker))
+                totals.update(spent(way, SLICE, broker))
+            figures = {f"{name}_us_per_event": totals[name] / slices / SLICE * 1e6 for name in ("publisher", "redis")}
+            figures["events_per_s"] = slices * SLICE / totals["seconds"]
+            return Sample({**figures, "of_bare": beside["seconds"] / totals["seconds"]})
 
         samples = alternate(found, options.rounds_or(3), measure, lambda way: way.name, NAME)
     return [Row(NAME, "nobody listens", w.name, w.name, s) for w, s in zip(found, samples, strict=True)]
 
 
-def ways(url: str, bare: redis.Redis, publisher: Publisher) -> list[Way]:
+def ways(bare: redis.Redis, publisher: Publisher, runner: asyncio.Runner, aio: AsyncPublisher) -> list[Way]:
     def bare_publish(count: int) -> None:
         for _ in range(count):
             bare.publish(CHANNEL, payload.encoded())
@@ -81,29 +87,40 @@ def ways(url: str, bare: redis.Redis, publisher: Publisher) -> list[Way]:
         for _ in range(count // BATCH):
             publisher.publish_many(events([CHANNEL] * BATCH))
 
+    async def at_once(count: int) -> None:
+        """So many at a time as a backend has requests under way."""
+        for _ in range(count // BATCH):
+            await asyncio.gather(*[aio.publish(CHANNEL, "tick", payload.data()) for _ in range(BATCH)])
+
     return [
         Way("bare PUBLISH", bare_publish),
         Way("blocking", blocking),
         Way(f"{THREADS} threads", threads),
         Way("publish_many", many),
-        Way("asyncio", lambda count: asyncio.run(asyncio_publish(url, count))),
+        Way("asyncio", lambda count: runner.run(at_once(count))),
     ]
 
 
-async def asyncio_publish(url: str, count: int) -> None:
-    """So many at a time as a backend has requests under way."""
-    async with AsyncPublisher.from_url(url, prefix=PREFIX) as publisher:
-        for _ in range(count // BATCH):
-            await asyncio.gather(*[publisher.publish(CHANNEL, "tick", payload.data()) for _ in range(BATCH)])
+@contextmanager
+def asyncio_publisher(url: str, runner: asyncio.Runner) -> Iterator[AsyncPublisher]:
+    async def make() -> AsyncPublisher:
+        return AsyncPublisher.from_url(url, prefix=PREFIX)
+
+    publisher = runner.run(make())
+    try:
+        yield publisher
+    finally:
+        runner.run(publisher.close())
 
 
-def rate(way: Way, count: int, broker: Broker) -> dict[str, float]:
+def spent(way: Way, count: int, broker: Broker) -> dict[str, float]:
+    """Seconds that so many events took: on the clock, and of CPU here and in Redis."""
     start, own, server = time.monotonic(), time.process_time(), cpu_seconds(broker.pid)
     way.send(count)
     return {
-        "events_per_s": count / (time.monotonic() - start),
-        "publisher_us_per_event": (time.process_time() - own) / count * 1e6,
-        "redis_us_per_event": (cpu_seconds(broker.pid) - server) / count * 1e6,
+        "seconds": time.monotonic() - start,
+        "publisher": time.process_time() - own,
+        "redis": cpu_seconds(broker.pid) - server,
     }
 
 
