@@ -35,18 +35,19 @@ def main() -> None:
     with Broker() as broker:
         figures = {
             "publish_us": {count: publish_us(broker, count) for count in (0, *FLEETS)},
+            "publish_batch_us": {count: publish_us(broker, count, batch=100) for count in (0, *FLEETS)},
             **asyncio.run(streams(broker)),
         }
     print(json.dumps(figures, indent=2))
 
 
-def publish_us(broker: Broker, nodes: int) -> float:
-    """One event, with so many connections subscribed to its channel."""
+def publish_us(broker: Broker, nodes: int, batch: int = 1) -> float:
+    """One event, published alone or with others, with so many connections subscribed to its channel."""
     with Publisher.from_url(broker.url, prefix=PREFIX) as publisher, listening(broker, nodes):
         publisher.publish("topic:warm", "t", DATA)
         before = cpu_seconds(broker.pid)
-        for _ in range(EVENTS):
-            publisher.publish("topic:a", "t", DATA)
+        for _ in range(EVENTS // batch):
+            publisher.publish_many([("topic:a", "t", DATA)] * batch)
         return round((cpu_seconds(broker.pid) - before) / EVENTS * 1e6, 1)
 
 

@@ -16,7 +16,7 @@ from typing import Any, Final
 from tests.bench.scaling_model import Costs, Load, Need, Return, Storm, need, storm
 
 SIZES: Final = (1_000, 20_000, 100_000, 300_000, 1_000_000)
-RETRIES: Final = ((0.0, 0.1), (1.0, 5.0), (5.0, 15.0))
+RETRIES: Final = ((0.0, 0.1), (1.0, 5.0), (5.0, 15.0), (1.0, 20.0))
 FLEETS: Final = (2, 3, 5, 10, 50)
 PER_NODE: Final = 10_000
 COLOURS: Final = ("#d95f02", "#1f77b4", "#7b3294", "#1b9e77", "#7f7f7f")
@@ -108,7 +108,7 @@ def draw_fleets(axes: Any) -> None:
 def draw_measured(axes: Any, measured: Sequence[dict[str, Any]]) -> None:
     for colour, each in zip(COLOURS, measured, strict=False):
         streams = each["streams"]
-        plan = Storm(streams, 1, rate_per_s=each["rate_per_s"], over_s=9.0 if each["drain"] else 0.0)
+        plan = Storm(streams, 1, rate_per_s=each["rate_per_s"], over_s=9.0 if each["drain"] else 0.0, one_user=True)
         name = f"{streams:,} streams, {'drained' if each['drain'] else 'killed'}, {each['rate_per_s']}/s let in"
         _curve(axes, storm(plan), colour, f"{name}: model", "--")
         axes.plot(
@@ -150,15 +150,35 @@ def draw(folder: Path, measured: Sequence[dict[str, Any]]) -> list[Path]:
     return written
 
 
+PAGE: Final = Path(__file__).parents[2] / "docs" / "explanation" / "scaling.md"
+
+
+def tables(costs: Costs) -> dict[str, str]:
+    """By the marker that stands around each of them on the page."""
+    fleets = [f"*{name}*\n\n{fleet_table(costs, load)}" for name, load in LOADS.items()]
+    return {"fleet": "\n\n".join(fleets), "storm": storm_table(), "restart": restart_table()}
+
+
+def rewritten(page: str, costs: Costs) -> str:
+    """The page with the model's tables between its markers."""
+    for name, table in tables(costs).items():
+        start, end = f"<!-- {name} -->\n", f"\n<!-- /{name} -->"
+        before, _, rest = page.partition(start)
+        page = f"{before}{start}{table}{end}{rest.partition(end)[2]}"
+    return page
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--plots", type=Path, metavar="FOLDER", help="draw pictures into it, such as docs/images")
     parser.add_argument(
         "--storm", type=Path, nargs="*", default=[], metavar="FILE", help="what tests.bench.storm wrote"
     )
+    parser.add_argument("--docs", action="store_true", help=f"write the tables into {PAGE.name}")
     given = parser.parse_args()
-    fleets = [f"{name}:\n\n{fleet_table(Costs(), load)}" for name, load in LOADS.items()]
-    print(*fleets, storm_table(), restart_table(), sep="\n\n")
+    print(*tables(Costs()).values(), sep="\n\n")
+    if given.docs:
+        PAGE.write_text(rewritten(PAGE.read_text("utf-8"), Costs()), "utf-8")
     if given.plots:
         for path in draw(given.plots, [json.loads(file.read_text("utf-8")) for file in given.storm]):
             print(path)

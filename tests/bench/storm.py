@@ -44,7 +44,7 @@ def main() -> None:
         Node(broker.url, "storm", CONNECT_RATE_PER_S=0, **settings) as leaving,
     ):
         seen = asyncio.run(watch(given.streams, staying, leaving, drain=given.drain))
-    plan = Storm(given.streams, 1, rate_per_s=given.rate, over_s=9.0 if given.drain else 0.0)
+    plan = Storm(given.streams, 1, rate_per_s=given.rate, over_s=9.0 if given.drain else 0.0, one_user=True)
     foretold = storm(plan)
     result = {
         "streams": given.streams,
@@ -69,8 +69,8 @@ class Refugees(Crowd):
 
 async def watch(streams: int, staying: Node, leaving: Node, *, drain: bool) -> list[tuple[float, int]]:
     """Open streams on the leaving node alone, let it go, and count who is open on the other one."""
-    make_room(streams, [])
     home, refuge = (look_up(node.base, remote=False) for node in (leaving, staying))
+    make_room(streams, [refuge])
     crowd = Refugees(Choices((home, refuge), "storm", streams, 1, 64, 1, 1, 1000))
     await crowd.open_all()
     assert crowd.opened == streams, crowd.refused

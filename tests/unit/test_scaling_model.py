@@ -7,6 +7,7 @@ import random
 
 import pytest
 
+from tests.bench.scaling import PAGE, rewritten
 from tests.bench.scaling_model import REFUSAL_S, Costs, Load, Storm, need, refused_pause_s, storm
 
 
@@ -66,3 +67,8 @@ def test_needs_grow_with_streams_and_presence_with_their_square() -> None:
     assert (small.nodes, large.nodes) == (10, 20)
     assert large.redis_bytes_per_s == pytest.approx(2 * small.redis_bytes_per_s)
     assert large.by_part["presence"] / small.by_part["presence"] == pytest.approx(2 * 19 / 9)
+
+
+def test_the_page_shows_what_the_model_says() -> None:
+    page = PAGE.read_text("utf-8")
+    assert rewritten(page, Costs()) == page, "run: python -m tests.bench.scaling --docs"
