@@ -88,10 +88,11 @@ test("new renders, new functions and a renewed token connect nothing anew", asyn
   const { render } = show(Job, { id: job, more: { onEvent: () => seen.push("old") } });
   await until(() => view.status === "pending");
   seen.length = 0;
-  render({ id: job, more: { token: token("ann", { ttl: 700 }), onEvent: ({ type }) => seen.push(type) } });
+  const changed = { token: token("ann", { ttl: 700 }), lastEventId: "x", events: { "job.progress": () => seen.push("handler") } };
+  render({ id: job, more: { ...changed, onEvent: ({ type }) => seen.push(type) } });
   await step(job, { progress: 5 });
   await until(() => view.progress === 5);
-  assert.deepEqual(seen, ["job.started", "job.progress"]);
+  assert.deepEqual(seen, ["job.started", "job.progress", "handler"]);
   assert.equal(requests.length, 1);
 });
 

@@ -8,9 +8,9 @@ const HANDLERS = ["onEvent", "onOpen", "onReset", "onStateChange", "onError", "o
 const NONE = { value: null, connectionState: "connecting", connectionError: null };
 const OVER = new Set(["completed", "failed", "cancelled"]);
 
-/** What makes it another connection: everything but functions, and of a token only whose it is. */
-function keyOf(target, { token, keep, enabled, ...options }) {
-  const whose = typeof token === "string" ? tokenSubject(token) : typeof token;
+/** What makes it another connection: everything but functions and what may change on the way; of a token only whose it is. */
+function keyOf(target, { token, ticket, keep, enabled, events, lastEventId, ...options }) {
+  const whose = [typeof token === "string" ? tokenSubject(token) : typeof token, ticket != null];
   const plain = Object.entries(options).filter(([, value]) => typeof value !== "function" && value !== undefined);
   return JSON.stringify([Array.isArray(target) ? target : String(target), whose, plain.sort()]);
 }
