@@ -12,11 +12,12 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any, Final, NamedTuple
 
 from gateway.delivered import Delivered
-from gateway.place import CHANNEL, CLIENT, Crowd, channel_field, client_fields
+from gateway.place import Crowd, channel_field, client_fields
 from gateway.store import Script, Store
+from publisher.presence import CHANNEL, CHANNELS, CLIENT, CLIENT_STREAMS, CLIENTS, STREAMS
 
 PAGE: Final = 1000
-FIGURES: Final = ("streams", "client_streams", "clients", "channels", "started_at", "version", "draining", "delivered")
+FIGURES: Final = (STREAMS, CLIENT_STREAMS, CLIENTS, CHANNELS, "started_at", "version", "draining", "delivered")
 
 
 class NodeFigures(NamedTuple):

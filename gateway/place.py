@@ -5,13 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Final
 
-CHANNEL: Final = "ch:"
-CLIENT: Final = "ch:client:"
-USER: Final = "user:"
-GUEST: Final = "guest:"
-SUBJECT: Final = "sub:"
+from publisher.presence import CHANNEL, CHANNELS, CLIENT, CLIENT_STREAMS, CLIENTS, GUEST, STREAMS, SUBJECT, USER
 
 
 def channel_field(channel: str) -> str:
@@ -74,10 +69,10 @@ class Crowd:
 
     def summary(self) -> dict[str, int]:
         return {
-            "streams": self.streams,
-            "client_streams": self.client_streams,
-            "clients": self.clients,
-            "channels": self.channels,
+            STREAMS: self.streams,
+            CLIENT_STREAMS: self.client_streams,
+            CLIENTS: self.clients,
+            CHANNELS: self.channels,
         }
 
     def _change(self, place: Place, by: int) -> None:

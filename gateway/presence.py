@@ -23,6 +23,7 @@ from gateway.delivered import Delivered
 from gateway.place import Crowd, Place, user_field
 from gateway.presence_news import PresenceNews
 from gateway.store import Script, Store, StoreDown
+from publisher.presence import node_key, nodes_key
 
 __all__ = ["Place", "Presence"]
 
@@ -77,8 +78,8 @@ class Presence:
         self._draining = draining
         self._delivered = delivered
         self._started_at = int(time.time() * 1000)
-        self._nodes_key = f"{prefix}:{{gateway}}:nodes"
-        self._key = f"{prefix}:{{gateway}}:node:{node_id}"
+        self._nodes_key = nodes_key(prefix)
+        self._key = node_key(prefix, node_id)
         self._flush_script = Script("presence_news", "presence")
         self._sync_script = Script("presence_news", "presence_sync")
         self.news: PresenceNews | None = None

@@ -18,11 +18,14 @@ from publisher.exceptions import (
 from publisher.job import Job
 from publisher.jobs import JobHandle
 from publisher.jobs_asyncio import AsyncJobHandle
+from publisher.presence import ClientConnections, ConnectionMetrics
 
 __all__ = [
     "AsyncJobHandle",
     "AsyncPublisher",
     "BufferFull",
+    "ClientConnections",
+    "ConnectionMetrics",
     "EventTooLarge",
     "Job",
     "JobCancelled",

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import itertools
 import time
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
 
-from publisher import calls, channels, flows, reports, retry, steps
+from publisher import calls, channels, flows, presence, reports, retry, steps
 from publisher.batch import Batch
 from publisher.calls import Call, Draft, Receipt, Request
 from publisher.connect import Asyncio
@@ -20,6 +20,7 @@ from publisher.jobs_asyncio import AsyncJobHandle
 from publisher.lane import Lane
 from publisher.options import DIRECT_S, OnError, Options
 from publisher.post_asyncio import AsyncPost
+from publisher.presence import ClientConnections, ConnectionMetrics, Walk
 from publisher.transport import AsyncRedisTransport, AsyncTransport
 
 T = TypeVar("T")
@@ -190,6 +191,23 @@ class AsyncPublisher:
         changes = flows.changes(status, progress, message, stage, current, total, item, result, error)
         return await self._run(flows.update_job(self._options, job_id, changes))
 
+    async def has_connections(self, client_id: str) -> bool:
+        """Whether a stream of ``client:{id}`` is open on any node: whether :meth:`send` reaches somebody now."""
+        return await self._run(presence.has_connections(self._options.prefix, client_id))
+
+    async def connection_metrics(self) -> ConnectionMetrics:
+        """Streams of clients and different clients over all nodes. A killed node counts for up to 15 s more."""
+        return await self._run(presence.connection_metrics(self._options.prefix))
+
+    async def connected_clients(self) -> AsyncIterator[ClientConnections]:
+        """All clients with an open stream and how many they have, each once, in no order. Reads some hundred at a
+        time while it goes on; who comes or goes meanwhile may be missed or come twice."""
+        self._check_open()
+        walk = Walk(self._options.prefix)
+        while (page := await self._run(walk.next_page())) is not None:
+            for client in page:
+                yield client
+
     def _check_open(self) -> None:
         if self._closed:
             raise PublisherClosed
@@ -200,7 +218,7 @@ class AsyncPublisher:
 
     async def _insist(self, request: Request) -> Any:
         if isinstance(request, Call):
-            return await self._lane.send(request, "A job's step")
+            return await self._lane.send(request, calls.what(request))
         deadline = time.monotonic() + DIRECT_S
         for attempt in itertools.count(1):
             try:

@@ -39,7 +39,9 @@ class Call(NamedTuple):
     retry_at: int
 
     def again(self) -> Call:
-        """The same call, marked as a repetition."""
+        """The same call, marked as a repetition; one that has no place for the mark only reads."""
+        if self.retry_at < 0:
+            return self
         args = self.args
         return self._replace(args=(*args[: self.retry_at], "1", *args[self.retry_at + 1 :]))
 
@@ -51,7 +53,18 @@ class ReadState(NamedTuple):
     field: str | None = None
 
 
-Request: TypeAlias = Call | ReadState
+class Read(NamedTuple):
+    """A command that only reads."""
+
+    command: tuple[str | int, ...]
+
+
+Request: TypeAlias = Call | ReadState | Read
+
+
+def what(request: Request) -> str:
+    """A request in an error's words."""
+    return "A job's step" if isinstance(request, Call) and request.retry_at >= 0 else "A read"
 
 
 class Target(NamedTuple):

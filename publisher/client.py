@@ -5,12 +5,12 @@ from __future__ import annotations
 import atexit
 import itertools
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
 from weakref import WeakSet
 
-from publisher import calls, channels, flows, forks, reports, retry, steps
+from publisher import calls, channels, flows, forks, presence, reports, retry, steps
 from publisher.batch import Batch
 from publisher.calls import Call, Draft, Receipt, Request
 from publisher.connect import Blocking
@@ -20,6 +20,7 @@ from publisher.job import Job
 from publisher.jobs import JobHandle
 from publisher.options import DIRECT_S, TRY_S, OnError, Options
 from publisher.post import Post
+from publisher.presence import ClientConnections, ConnectionMetrics, Walk
 from publisher.transport import Transport
 from publisher.transport_blocking import RedisTransport
 
@@ -200,6 +201,22 @@ class Publisher:
         changes = flows.changes(status, progress, message, stage, current, total, item, result, error)
         return self._run(flows.update_job(self._options, job_id, changes))
 
+    def has_connections(self, client_id: str) -> bool:
+        """Whether a stream of ``client:{id}`` is open on any node: whether :meth:`send` reaches somebody now."""
+        return self._run(presence.has_connections(self._options.prefix, client_id))
+
+    def connection_metrics(self) -> ConnectionMetrics:
+        """Streams of clients and different clients over all nodes. A killed node counts for up to 15 s more."""
+        return self._run(presence.connection_metrics(self._options.prefix))
+
+    def connected_clients(self) -> Iterator[ClientConnections]:
+        """All clients with an open stream and how many they have, each once, in no order. Reads some hundred at a
+        time while it goes on; who comes or goes meanwhile may be missed or come twice."""
+        self._check_open()
+        walk = Walk(self._options.prefix)
+        while (page := self._run(walk.next_page())) is not None:
+            yield from page
+
     def _check_open(self) -> None:
         if self._closed:
             raise PublisherClosed
@@ -212,7 +229,7 @@ class Publisher:
         try:
             return self._transport.execute(request)
         except retry.ERRORS as error:
-            return self._again(request, error, "A job's step" if isinstance(request, Call) else "A read")
+            return self._again(request, error, calls.what(request))
 
     def _insist_many(self, events: list[Draft]) -> list[Any]:
         batch = Batch([event.call(self._options) for event in events])

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from publisher import channels, scripts
-from publisher.calls import Call, ReadState, Request
+from publisher import channels, presence, scripts
+from publisher.calls import Call, Read, ReadState, Request
 from publisher.envelope import NO_MARK, Event, decode, encode
 
 _LIFE: Final = ("status", "progress", "stage", "message", "current", "total")
@@ -49,23 +49,34 @@ class MemoryStore:
 
     def __init__(self) -> None:
         self.messages: list[tuple[str, bytes]] = []
+        self.connections: dict[str, int] = {}
         self._channels: dict[str, _Channel] = {}
         self._states: dict[str, State] = {}
 
     def clear(self) -> None:
         """Forget everything."""
         self.messages.clear()
+        self.connections.clear()
         self._channels.clear()
         self._states.clear()
 
     def execute(self, request: Request) -> Any:
         """Answer a request as Redis would."""
+        if isinstance(request, Read):
+            return [0, {f"{presence.CLIENT}{client}".encode(): count for client, count in self.connections.items()}]
         if isinstance(request, ReadState):
             state = self._states.get(request.key, {})
             return {k.encode(): v for k, v in state.items()} if request.field is None else state.get(request.field)
+        if request.script is scripts.NODES:
+            return [[b"memory", *map(self._counted, request.args[1:])]]
         if request.script is scripts.PUBLISH:
             return self._publish(request)
         return _JobStep(self, request).run()
+
+    def _counted(self, name: object) -> int:
+        """A field of the one node that there is."""
+        totals = {presence.CLIENT_STREAMS: sum(self.connections.values()), presence.CLIENTS: len(self.connections)}
+        return totals.get(str(name), self.connections.get(str(name).removeprefix(presence.CLIENT), 0))
 
     def append(self, channel: str, uid: str, epoch: str, type: str, data: bytes, id: str = "") -> list[Any]:
         """Append an event, or find the one that it repeats."""

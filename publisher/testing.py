@@ -14,6 +14,7 @@ from typing import Any
 
 import orjson
 
+from publisher import channels
 from publisher.asyncio import AsyncPublisher
 from publisher.client import Publisher
 from publisher.envelope import Event
@@ -41,8 +42,15 @@ class Recording:
         """Type and data of the events of one channel, in order."""
         return [(event.type, orjson.loads(event.data)) for event in self.on(channel)]
 
+    def connect(self, client_id: str, connections: int = 1) -> None:
+        """Let a client have so many open streams from now on; 0: none."""
+        channels.client_channel(client_id)
+        self._store.connections.pop(client_id, None)
+        if connections > 0:
+            self._store.connections[client_id] = connections
+
     def clear(self) -> None:
-        """Forget all events and jobs."""
+        """Forget all events, jobs and connections."""
         self._store.clear()
 
 

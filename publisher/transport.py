@@ -15,7 +15,7 @@ from redis.exceptions import NoScriptError
 from publisher import connect, retry, wire
 from publisher.address import parse
 from publisher.bundles import Bundle, bundles
-from publisher.calls import Call, ReadState, Request
+from publisher.calls import Call, Read, ReadState, Request
 from publisher.cancellation import lost_cancellation_delivered
 from publisher.closed import closed_is_connection_error
 from publisher.line import AsyncLine
@@ -93,8 +93,8 @@ class AsyncRedisTransport:
     async def _execute(self, request: Request) -> Any:
         client: Any = self._client
         with closed_is_connection_error():
-            if isinstance(request, ReadState):
-                return await read_state(client, request)
+            if not isinstance(request, Call):
+                return await read(client, request)
             if self._line is not None:
                 return await self._ask(self._line, request)
             script = request.script
@@ -176,7 +176,10 @@ def sentinels(client: Any) -> list[Any]:
     return list(manager.sentinels) if manager is not None else []
 
 
-def read_state(client: Any, request: ReadState) -> Any:
+def read(client: Any, request: ReadState | Read) -> Any:
+    """Ask with a client of either kind; what comes back is a reply, or has to be awaited."""
+    if isinstance(request, Read):
+        return client.execute_command(*request.command)
     if request.field is None:
         return client.hgetall(request.key)
     return client.hget(request.key, request.field)

@@ -12,9 +12,9 @@ from redis.exceptions import NoScriptError
 from publisher import connect, retry, wire
 from publisher.address import Address, parse
 from publisher.bundles import Bundle, bundles
-from publisher.calls import Call, ReadState, Request
+from publisher.calls import Call, Request
 from publisher.line import Line
-from publisher.transport import IN_ONE_GO, Result, read_state, sentinels, spread
+from publisher.transport import IN_ONE_GO, Result, read, sentinels, spread
 
 
 class RedisTransport:
@@ -52,8 +52,8 @@ class RedisTransport:
         client: Any = self._client
         if client is None:
             client = self.client()
-        if isinstance(request, ReadState):
-            return read_state(client, request)
+        if not isinstance(request, Call):
+            return read(client, request)
         if self._line is not None:
             return self._ask(self._line, request)
         script = request.script

@@ -9,7 +9,6 @@ from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import Final
 
-from publisher import scripts
 from publisher.calls import Call
 
 _COMMON: Final = 4
@@ -19,7 +18,7 @@ _COMMON: Final = 4
 def evalsha(call: Call) -> bytes:
     """The call by its script's name."""
     args = call.args
-    if call.script is scripts.PUBLISH_MANY:  # hardly ever the same channels again: not worth remembering
+    if call.retry_at < 0:  # hardly ever the same again: not worth remembering
         parts = ("EVALSHA", call.script.sha, len(call.keys), *call.keys, *args)
         return b"*%d\r\n%b" % (len(parts), _packed(parts))
     head = _head(call.script.sha, call.keys, args[:_COMMON])

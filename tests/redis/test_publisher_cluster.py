@@ -134,3 +134,9 @@ async def test_a_demoted_primary_is_left_for_the_new_one(face: Any, own_broker: 
                 reader.client.replicaof("NO", "ONE")
         wait_until(lambda: reader.types("job:j")[-1:] == ["job.completed"], "the end of the job")
         reader.close()
+
+
+async def test_who_is_connected_is_asked_of_the_slot_that_knows(face: Any, url: str, prefix: str) -> None:
+    async with within(face.from_url(url, prefix=prefix)) as pub:
+        assert await done(pub.connection_metrics()) == (0, 0, 0.0)
+        assert not await done(pub.has_connections("ann"))
