@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 
 from tests.bench import histogram, programs
 from tests.bench.histogram import Histogram
-from tests.bench.processes import Talker
+from tests.bench.processes import Talker, put_first
 from tests.support.ports import HOST
 
 FALLBACK: Final = (sys.executable, "-m", "tests.bench.load_fallback")
@@ -52,6 +52,7 @@ class LoadClient(Talker):
         self._plan.writelines("\t".join((each.path, *each.headers)) + "\n" for each in requests)
         self._plan.flush()
         super().__init__([*(program or client_program()), HOST, port, self._plan.name])
+        put_first(self.pid)
 
     def close(self) -> None:
         self._plan.close()

@@ -51,7 +51,7 @@ def test_a_storm_of_returning_clients_gets_what_each_missed_and_no_more(crowd: A
     seen = crowd.client.events()
     storm = come_back(crowd)
     assert crowd.client.events() - seen == len(CHANNELS) * (1 + MISSED)
-    assert storm.figures["history_reads"] >= len(set(CHANNELS))
+    assert 0 <= storm.figures["history_reads"] <= len(CHANNELS)
 
 
 def test_a_delivery_that_is_lacking_is_an_error(crowd: Audience) -> None:
