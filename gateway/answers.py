@@ -64,7 +64,7 @@ async def refuse_stream(
         error = {"error": {"code": closing.reason, "message": closing.sentence}}
         await json_response(error, status, {"retry-after": str(seconds)})(scope, receive, send)
         return
-    body = sse.retry(random.randint(seconds * 1000, REFUSAL_RETRY_S[1] * 1000)) + encoder.refusal(closing)
+    body = sse.retry(random.randint(REFUSAL_RETRY_S[0] * 1000, REFUSAL_RETRY_S[1] * 1000)) + encoder.refusal(closing)
     length = (b"content-length", str(len(body)).encode())
     await send({"type": "http.response.start", "status": 200, "headers": [*STREAM_HEADERS, length]})
     await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body})
