@@ -113,7 +113,7 @@ def run(
     )
     _tune(sock, int(settings.write_timeout_s * 1000))
     process.server.run([sock])
-    log.info("node.stopped crashed=%s", str(process.crashed).lower())
+    log.info("node.stopped crashed=%s", process.crashed)
     return 1 if process.crashed else 0
 
 
