@@ -58,13 +58,13 @@ async def refuse_stream(
 ) -> None:
     """Temporarily no. A browser's EventSource dies of any status but 200, so it gets a stream that says when to come
     back and ends; everybody else gets 429 or 503."""
-    seconds = random.randint(*REFUSAL_RETRY_S)
+    low, high = REFUSAL_RETRY_S
     if not accepts_events:
         status = 429 if closing in (Closing.NODE_LIMIT, Closing.USER_LIMIT, Closing.RATE_LIMIT) else 503
         error = {"error": {"code": closing.reason, "message": closing.sentence}}
-        await json_response(error, status, {"retry-after": str(seconds)})(scope, receive, send)
+        await json_response(error, status, {"retry-after": str(random.randint(low, high))})(scope, receive, send)
         return
-    body = sse.retry(random.randint(REFUSAL_RETRY_S[0] * 1000, REFUSAL_RETRY_S[1] * 1000)) + encoder.refusal(closing)
+    body = sse.retry(random.randint(low * 1000, high * 1000)) + encoder.refusal(closing)
     length = (b"content-length", str(len(body)).encode())
     await send({"type": "http.response.start", "status": 200, "headers": [*STREAM_HEADERS, length]})
     await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body})
