@@ -50,12 +50,14 @@ format: .venv/.dev
 bench: .venv/.bench bench-tools
 	$(BIN)/python -m tests.bench $(ARGS)
 
-# What the gateway is compared with: as root it is installed, else the benchmark says what it leaves out.
+# What the gateway is compared with: as root it is installed, else the benchmark says what it leaves out. An nginx that
+# was not there before does not stay running.
 bench-tools:
 	@cc --version >/dev/null 2>&1 && test -e /usr/lib/nginx/modules/ngx_nchan_module.so || \
-	{ test "$$(id -u)" = 0 && command -v apt-get >/dev/null && apt-get update -qq && \
+	{ test "$$(id -u)" = 0 && command -v apt-get >/dev/null && \
+		{ had="$$(command -v nginx)" || true; } && apt-get update -qq && \
 		apt-get install -y -qq --no-install-recommends gcc libc6-dev nginx-light libnginx-mod-nchan >/dev/null && \
-		{ systemctl disable --now nginx 2>/dev/null || true; }; } || true
+		{ test -n "$$had" || systemctl disable --now nginx 2>/dev/null; }; } || true
 
 chaos: .venv/.dev
 	$(BIN)/python -m tests.cluster.chaos $(if $(SEED),--seed $(SEED)) $(if $(MINUTES),--minutes $(MINUTES)) $(if $(OUT),--out $(OUT))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from tests.bench import programs
 from tests.bench.audience import Audience
 from tests.bench.cases.broadcast import compare
 from tests.bench.measurement import Row, Sample
@@ -24,7 +25,7 @@ def run(options: Options) -> list[Row]:
     for connections in options.connections_or(1000, 10_000):
 
         def measure(crowd: Audience, connections: int = connections) -> Sample:
-            share = 0.2 if options.quick else 1
+            share = (0.2 if options.quick else 1) * (1 if programs.compiler() else 0.05)
             return crowd.burst([SHARED] * max(10, round(crowd.system.burst_deliveries * share / connections)))
 
         kinds = [Floor, JoinedFloor, Nchan, NchanRedis, Handwritten, Gateway]

@@ -22,7 +22,10 @@ def absent() -> dict[str, str]:
     """Systems that cannot run here, each with a sentence that names the remedy."""
     why = {Handwritten.name: handwritten.missing(), Nchan.name: nchan.missing(), NchanRedis.name: nchan.missing()}
     if programs.compiler() is None:
-        sentence = "The floor is left out: it needs a C compiler (as root: apt-get install gcc libc6-dev)."
+        sentence = (
+            "The floor is left out, and the load client is a slow one in Python that makes every figure worse: "
+            "both need a C compiler (as root: apt-get install gcc libc6-dev)."
+        )
         why[Floor.name] = why[JoinedFloor.name] = sentence
     return {name: sentence for name, sentence in why.items() if sentence}
 
