@@ -21,6 +21,7 @@ from publisher.lane import Lane
 from publisher.options import DIRECT_S, OnError, Options
 from publisher.post_asyncio import AsyncPost
 from publisher.presence import ClientConnections, ConnectionMetrics, Walk
+from publisher.tracing import Tracing
 from publisher.transport import AsyncRedisTransport, AsyncTransport
 
 T = TypeVar("T")
@@ -85,6 +86,7 @@ class AsyncPublisher:
         self._options = options.on(transport.cluster)
         self._transport = transport
         self._closed = False
+        self._tracing = Tracing()
         self._lane = Lane(self._options, transport)
         self._flusher = AsyncFlusher(self._options, transport)
         self._post = AsyncPost(self._options, transport, self._flusher)
@@ -115,31 +117,47 @@ class AsyncPublisher:
         """Publish to everybody who is connected."""
         return await self.publish(channels.BROADCAST, type, data)
 
-    async def publish(self, channel: str, type: str, data: Any, *, id: str | None = None) -> Receipt | None:
+    async def publish(
+        self, channel: str, type: str, data: Any, *, id: str | None = None, traceparent: str | None = None
+    ) -> Receipt | None:
         """Publish one event; None where it waits for Redis (``on_error="buffer"`` only).
 
         ``id`` is the caller's own: a second event with it on the channel within 5 minutes is not published, and
-        answers the first one's receipt. Raises ``ValueError`` (:class:`EventTooLarge` among them) before anything is
-        sent, :class:`JobFinished` for the channel of a job that has ended, :class:`PublishError`, :class:`BufferFull`.
+        answers the first one's receipt. ``traceparent`` (W3C) travels with the event; left out, it is that of a span
+        which is made here where OpenTelemetry is installed. Raises ``ValueError`` (:class:`EventTooLarge` among them)
+        before anything is sent, :class:`JobFinished` for the channel of a job that has ended, :class:`PublishError`,
+        :class:`BufferFull`.
         """
         self._check_open()
-        event = calls.draft(self._options, channel, type, data, id)
+        event = calls.draft(self._options, channel, type, data, id, traceparent)
+        if not self._tracing.on or event.traceparent:
+            return await self._publish(event)
+        with self._tracing.span(event.channel) as event.traceparent:
+            return await self._publish(event)
+
+    async def _publish(self, event: Draft) -> Receipt | None:
         if self._options.on_error == "buffer":
             return await self._post.publish(event)
         reply = await self._lane.send(event.call(self._options), reports.name(event))
         return calls.receipt(event, reply)
 
     async def publish_many(self, events: Iterable[Any]) -> list[Receipt | None]:
-        """Publish ``(channel, type, data)`` tuples or dicts (``id`` allowed) in one round trip; receipts in order.
+        """Publish ``(channel, type, data)`` tuples or dicts in one round trip; receipts in order.
 
-        All are checked before any is sent; the error names the index. An event for a finished job raises
-        :class:`JobFinished` after the others have been published.
+        A dict may have ``id`` and ``traceparent`` too. All are checked before any is sent; the error names the index.
+        An event for a finished job raises :class:`JobFinished` after the others have been published.
         """
         self._check_open()
         checked = calls.drafts(self._options, events)
+        if not self._tracing.on:
+            return await self._publish_many(checked)
+        with self._tracing.span_of(checked):
+            return await self._publish_many(checked)
+
+    async def _publish_many(self, events: list[Draft]) -> list[Receipt | None]:
         if self._options.on_error == "buffer":
-            return await self._post.publish_many(checked)
-        return calls.receipts(checked, await self._insist_many(checked))
+            return await self._post.publish_many(events)
+        return calls.receipts(events, await self._insist_many(events))
 
     async def create_job(
         self, job_id: str, *, kind: str, owner: str | None = None, meta: dict[str, Any] | None = None

@@ -67,13 +67,13 @@ def _bundle(calls: Sequence[Call], indexes: list[int]) -> Bundle:
     events: list[str | bytes | int] = []
     for index in indexes:
         call = calls[index]
-        _, pubsub, _, _, uid, retry, epoch, id, type, data, must_exist = call.args
+        _, pubsub, _, _, uid, retry, epoch, id, type, data, must_exist, *trace = call.args
         number = numbers.get(call.keys[0])
         if number is None:
             number = numbers[call.keys[0]] = len(numbers) + 1
             keys += call.keys
             channels += (pubsub, epoch, len(call.keys) - 4)
-        events += (number, uid, retry, id, type, data, must_exist)
+        events += (number, uid, retry, id, type, data, must_exist, trace[0] if trace else "")
     announce, _, history, ttl = first.args[:4]
     args = (announce, history, ttl, len(numbers), *channels, *events)
     return Bundle(Call(scripts.PUBLISH_MANY, tuple(keys), args, -1), indexes)

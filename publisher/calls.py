@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, Final, NamedTuple, TypeAlias
 
-from publisher import channels, jsontext, scripts
+from publisher import channels, jsontext, scripts, tracing
 from publisher.exceptions import JobError, JobNotFound, finished
 from publisher.identity import new_epoch, new_names, new_uid
 from publisher.options import Options
@@ -18,6 +18,8 @@ from publisher.scripts import Script
 
 _PUBLISH_RETRY_AT = 5
 _JOB_RETRY_AT = 6
+
+EVENT_FIELDS: Final = ("channel", "type", "data", "id", "traceparent")
 
 Reply: TypeAlias = Sequence[Any]
 
@@ -95,6 +97,7 @@ class Draft:
     uid: str = ""
     epoch: str = ""
     tried: bool = False
+    traceparent: str = ""
 
     def __post_init__(self) -> None:
         if not self.uid or not self.epoch:
@@ -103,7 +106,7 @@ class Draft:
 
     def call(self, options: Options) -> Call:
         keys, pubsub = target(options.prefix, self.channel)
-        args = (
+        args: tuple[str | bytes | int, ...] = (
             options.announce,
             pubsub,
             options.history_events,
@@ -116,17 +119,24 @@ class Draft:
             self.data,
             "1" if self.must_exist else "0",
         )
+        if self.traceparent:
+            args = (*args, self.traceparent)
         return Call(scripts.PUBLISH, keys, args, _PUBLISH_RETRY_AT)
 
 
-def draft(options: Options, channel: object, type: object, data: object, id: object = None) -> Draft:
+def draft(
+    options: Options, channel: object, type: object, data: object, id: object = None, traceparent: object = None
+) -> Draft:
     """Check an event of the user's. Raises ``ValueError`` (:class:`EventTooLarge` among them)."""
     name = channel if isinstance(channel, str) else channels.check_channel(channel)
     target(options.prefix, name)
     checked_type = channels.check_own_type(type)
     body = jsontext.dump(data)
     jsontext.check_size(len(body), options.max_event_bytes)
-    return Draft(name, checked_type, body, "" if id is None else channels.check_own_id(id))
+    made = Draft(name, checked_type, body, "" if id is None else channels.check_own_id(id))
+    if traceparent is not None:
+        made.traceparent = tracing.check(traceparent)
+    return made
 
 
 def drafts(options: Options, events: Iterable[object]) -> list[Draft]:
@@ -145,15 +155,18 @@ def _indexed(options: Options, index: int, event: object) -> Draft:
 
 def _one_of_many(options: Options, event: object) -> Draft:
     if isinstance(event, Mapping):
-        unknown = [str(name) for name in event if name not in ("channel", "type", "data", "id")]
+        unknown = [str(name) for name in event if name not in EVENT_FIELDS]
         missing = [name for name in ("channel", "type", "data") if name not in event]
         if unknown or missing:
             wrong = f"{', '.join(missing)} missing" if missing else f"{', '.join(unknown)} unknown"
-            raise ValueError(f"An event has channel, type, data and perhaps id; {wrong}.")
-        return draft(options, event["channel"], event["type"], event["data"], event.get("id"))
+            raise ValueError(f"An event has channel, type, data and perhaps id and traceparent; {wrong}.")
+        given = event.get("id"), event.get("traceparent")
+        return draft(options, event["channel"], event["type"], event["data"], *given)
     if isinstance(event, tuple | list) and len(event) == 3:
         return draft(options, *event)
-    raise ValueError("An event is a tuple (channel, type, data) or a dict with channel, type, data and perhaps id.")
+    raise ValueError(
+        "An event is a tuple (channel, type, data) or a dict with channel, type, data and perhaps id and traceparent."
+    )
 
 
 @dataclass(slots=True)
@@ -169,6 +182,7 @@ class Step:
     uid2: str = field(default_factory=new_uid)
     epoch: str = field(default_factory=new_epoch)
     tried: bool = False
+    traceparent: str = ""
 
     @property
     def ends(self) -> bool:
@@ -199,6 +213,7 @@ class Step:
             owner_pubsub,
             self.item_id,
             jsontext.dump(self.item_id),
+            self.traceparent,
             *(part for pair in self.changes.items() for part in pair),
         )
         return Call(scripts.JOB, keys, args, _JOB_RETRY_AT)
@@ -236,6 +251,7 @@ def owner_calls(options: Options, step: Step, told: Sequence[Told], *, retry: bo
                 event.type,
                 event.data,
                 "1" if event.type in channels.TERMINAL_TYPES else "0",
+                step.traceparent,
             ),
             _PUBLISH_RETRY_AT,
         )

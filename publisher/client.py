@@ -21,6 +21,7 @@ from publisher.jobs import JobHandle
 from publisher.options import DIRECT_S, TRY_S, OnError, Options
 from publisher.post import Post
 from publisher.presence import ClientConnections, ConnectionMetrics, Walk
+from publisher.tracing import Tracing
 from publisher.transport import Transport
 from publisher.transport_blocking import RedisTransport
 
@@ -88,6 +89,7 @@ class Publisher:
         self._options = options.on(transport.cluster)
         self._transport = transport
         self._closed = False
+        self._tracing = Tracing()
         self._flusher = Flusher(self._options, transport)
         self._post = Post(self._options, transport, self._flusher)
         forks.register(self)
@@ -124,15 +126,25 @@ class Publisher:
         """Publish to everybody who is connected."""
         return self.publish(channels.BROADCAST, type, data)
 
-    def publish(self, channel: str, type: str, data: Any, *, id: str | None = None) -> Receipt | None:
+    def publish(
+        self, channel: str, type: str, data: Any, *, id: str | None = None, traceparent: str | None = None
+    ) -> Receipt | None:
         """Publish one event; None where it waits for Redis (``on_error="buffer"`` only).
 
         ``id`` is the caller's own: a second event with it on the channel within 5 minutes is not published, and
-        answers the first one's receipt. Raises ``ValueError`` (:class:`EventTooLarge` among them) before anything is
-        sent, :class:`JobFinished` for the channel of a job that has ended, :class:`PublishError`, :class:`BufferFull`.
+        answers the first one's receipt. ``traceparent`` (W3C) travels with the event; left out, it is that of a span
+        which is made here where OpenTelemetry is installed. Raises ``ValueError`` (:class:`EventTooLarge` among them)
+        before anything is sent, :class:`JobFinished` for the channel of a job that has ended, :class:`PublishError`,
+        :class:`BufferFull`.
         """
         self._check_open()
-        event = calls.draft(self._options, channel, type, data, id)
+        event = calls.draft(self._options, channel, type, data, id, traceparent)
+        if not self._tracing.on or event.traceparent:
+            return self._publish(event)
+        with self._tracing.span(event.channel) as event.traceparent:
+            return self._publish(event)
+
+    def _publish(self, event: Draft) -> Receipt | None:
         if self._options.on_error == "buffer":
             return self._post.publish(event)
         call = event.call(self._options)
@@ -143,16 +155,22 @@ class Publisher:
         return calls.receipt(event, reply)
 
     def publish_many(self, events: Iterable[Any]) -> list[Receipt | None]:
-        """Publish ``(channel, type, data)`` tuples or dicts (``id`` allowed) in one round trip; receipts in order.
+        """Publish ``(channel, type, data)`` tuples or dicts in one round trip; receipts in order.
 
-        All are checked before any is sent; the error names the index. An event for a finished job raises
-        :class:`JobFinished` after the others have been published.
+        A dict may have ``id`` and ``traceparent`` too. All are checked before any is sent; the error names the index.
+        An event for a finished job raises :class:`JobFinished` after the others have been published.
         """
         self._check_open()
         checked = calls.drafts(self._options, events)
+        if not self._tracing.on:
+            return self._publish_many(checked)
+        with self._tracing.span_of(checked):
+            return self._publish_many(checked)
+
+    def _publish_many(self, events: list[Draft]) -> list[Receipt | None]:
         if self._options.on_error == "buffer":
-            return self._post.publish_many(checked)
-        return calls.receipts(checked, self._insist_many(checked))
+            return self._post.publish_many(events)
+        return calls.receipts(events, self._insist_many(events))
 
     def create_job(
         self, job_id: str, *, kind: str, owner: str | None = None, meta: dict[str, Any] | None = None

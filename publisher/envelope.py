@@ -1,6 +1,7 @@
 """One event and its bytes: the message that is both the history entry and the announcement.
 
-``1 EPOCH SEQ MARK PREV TIME TYPE[ ID]\\n`` and then the event's JSON data. The data is never parsed on its way
+``1 EPOCH SEQ MARK PREV TIME TYPE[ ID]\\n`` and then the event's JSON data; with trace context
+``2 EPOCH SEQ MARK PREV TIME TRACEPARENT TYPE[ ID]\\n``, which is version 2. The data is never parsed on its way
 through a node, so that a fan-out costs no JSON work.
 
 ``MARK`` is a short random name of the event and ``PREV`` the mark of the event before it: a chain. A reader that
@@ -13,7 +14,7 @@ from __future__ import annotations
 import re
 from typing import Final, NamedTuple
 
-VERSION: Final = b"1"
+VERSIONS: Final = (b"1", b"2")
 FIELD: Final = b"m"
 """Name of the one field of a history entry; its value is the message."""
 NO_MARK: Final = "-"
@@ -22,6 +23,10 @@ NO_MARK: Final = "-"
 _HEADER_V1 = re.compile(
     rb"1 ([A-Za-z]{8}) ([1-9][0-9]{0,15}) ([A-Za-z0-9_-]{6}) (-|[A-Za-z0-9_-]{6})"
     rb" (0|[1-9][0-9]{0,15}) ([A-Za-z0-9_.:\-]{1,100})(?: ([^\x00-\x1f\x7f]{1,1020}))?\n"
+)
+_HEADER_V2 = re.compile(
+    rb"2 ([A-Za-z]{8}) ([1-9][0-9]{0,15}) ([A-Za-z0-9_-]{6}) (-|[A-Za-z0-9_-]{6}) (0|[1-9][0-9]{0,15})"
+    rb" (00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}) ([A-Za-z0-9_.:\-]{1,100})(?: ([^\x00-\x1f\x7f]{1,1020}))?\n"
 )
 
 
@@ -41,7 +46,8 @@ START: Final = Position("", 0, NO_MARK)
 
 
 class Event(NamedTuple):
-    """One event as it travels. ``data`` is JSON text without line breaks; ``time`` is ms since the Unix epoch."""
+    """One event as it travels. ``data`` is JSON text without line breaks; ``time`` is ms since the Unix epoch;
+    ``traceparent`` is the W3C trace context that it was published in."""
 
     channel: str
     epoch: str
@@ -52,6 +58,7 @@ class Event(NamedTuple):
     type: str
     data: bytes
     id: str | None = None
+    traceparent: str | None = None
 
     @property
     def position(self) -> Position:
@@ -69,19 +76,26 @@ class Event(NamedTuple):
 def encode(event: Event) -> bytes:
     """The message of an event, as the publish script builds it (held to it by the golden vectors)."""
     own = f" {event.id}" if event.id else ""
-    header = f"1 {event.epoch} {event.seq} {event.mark} {event.prev} {event.time} {event.type}{own}\n"
+    version, traced = ("2", f" {event.traceparent}") if event.traceparent else ("1", "")
+    place = f"{event.epoch} {event.seq} {event.mark} {event.prev} {event.time}"
+    header = f"{version} {place}{traced} {event.type}{own}\n"
     return header.encode() + event.data
 
 
 def decode(channel: str, message: bytes) -> Event:
-    """Read a message of the current or the previous version (there is no previous one yet).
+    """Read a message of the current or the previous version.
 
     Raises :class:`MessageError` for anything else; the sentence names the remedy.
     """
     found = _HEADER_V1.match(message)
-    if found is None:
-        raise MessageError(_explain(message))
-    epoch, seq, mark, prev, time, type_, own = found.groups()
+    trace: bytes | None = None
+    if found is not None:
+        epoch, seq, mark, prev, time, type_, own = found.groups()
+    else:
+        found = _HEADER_V2.match(message)
+        if found is None:
+            raise MessageError(_explain(message))
+        epoch, seq, mark, prev, time, trace, type_, own = found.groups()
     data = message[found.end() :]
     if not data or b"\n" in data or b"\r" in data:
         raise MessageError("The event's data must be JSON on one line; the publisher must not send line breaks.")
@@ -89,13 +103,14 @@ def decode(channel: str, message: bytes) -> Event:
         own_id = own.decode() if own else None
     except UnicodeDecodeError:
         raise MessageError("The event's own id is not UTF-8.") from None
-    return Event(
+    event = Event(
         channel, epoch.decode(), int(seq), mark.decode(), prev.decode(), int(time), type_.decode(), data, own_id
     )
+    return event if trace is None else event._replace(traceparent=trace.decode())
 
 
 def _explain(message: bytes) -> str:
     version = message[:8].split(b" ", 1)[0]
-    if version.isdigit() and version != VERSION:
-        return f"A message of version {version.decode()} arrived; this node reads version 1: upgrade it."
+    if version.isdigit() and version not in VERSIONS:
+        return f"A message of version {version.decode()} arrived; this node reads versions 1 and 2: upgrade it."
     return "A message that is not an event arrived on an event channel; only sse-gateway publishers may write there."

@@ -6,11 +6,12 @@ import time
 from operator import length_hint
 from typing import Any, Final
 
-from publisher import steps
+from publisher import channels, steps
 from publisher.calls import Step
 from publisher.exceptions import JobCancelled, finished
 from publisher.options import Options
 from publisher.record import Entry, JobRecord
+from publisher.tracing import Tracing
 
 TRACK_S: Final = 0.1
 """track() reports at most this often."""
@@ -28,6 +29,8 @@ class Handle:
         self._options = options
         self._birth = birth
         self._record = JobRecord(birth)
+        self._channel = channels.job_channel(birth.job_id)
+        self._tracing = Tracing()
         self._next_look = 0.0
 
     @property

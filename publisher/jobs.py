@@ -33,7 +33,8 @@ class JobHandle(Handle):
         self._post = post
         self._lock = threading.Lock()
         forks.register(self)
-        self._post.report(self._record, birth)
+        with self._tracing.span(self._channel) as birth.traceparent:
+            self._post.report(self._record, birth)
         error = self._record.error()
         if error is not None:
             raise error
@@ -144,4 +145,5 @@ class JobHandle(Handle):
     def _send(self, entry: Entry) -> None:
         with self._lock:
             if self._admit(entry):
-                self._post.report(self._record, entry)
+                with self._tracing.span(self._channel) as entry.traceparent:
+                    self._post.report(self._record, entry)

@@ -37,7 +37,8 @@ class AsyncJobHandle(Handle):
         return self._start().__await__()
 
     async def _start(self) -> Self:
-        await self._post.report(self._record, self._birth)
+        with self._tracing.span(self._channel) as self._birth.traceparent:
+            await self._post.report(self._record, self._birth)
         error = self._record.error()
         if error is not None:
             raise error
@@ -147,7 +148,8 @@ class AsyncJobHandle(Handle):
     async def _send(self, entry: Entry) -> None:
         async with self._lock:
             if self._admit(entry):
-                await self._post.report(self._record, entry)
+                with self._tracing.span(self._channel) as entry.traceparent:
+                    await self._post.report(self._record, entry)
 
 
 async def _any(iterable: Iterable[T] | AsyncIterable[T]) -> AsyncIterator[T]:

@@ -78,14 +78,18 @@ class MemoryStore:
         totals = {presence.CLIENT_STREAMS: sum(self.connections.values()), presence.CLIENTS: len(self.connections)}
         return totals.get(str(name), self.connections.get(str(name).removeprefix(presence.CLIENT), 0))
 
-    def append(self, channel: str, uid: str, epoch: str, type: str, data: bytes, id: str = "") -> list[Any]:
+    def append(
+        self, channel: str, uid: str, epoch: str, type: str, data: bytes, id: str = "", trace: str = ""
+    ) -> list[Any]:
         """Append an event, or find the one that it repeats."""
         now = self._channels.setdefault(channel, _Channel())
         key = f"i{id}" if id else f"u{uid}"
         if key not in now.known:
             now.epoch = now.epoch or epoch
             now.seq += 1
-            event = Event(channel, now.epoch, now.seq, uid[:6], now.mark, now_ms(), type, data, id or None)
+            event = Event(
+                channel, now.epoch, now.seq, uid[:6], now.mark, now_ms(), type, data, id or None, trace or None
+            )
             now.mark = event.mark
             now.known[key] = (now.epoch, now.seq)
             self.messages.append((channel, encode(event)))
@@ -113,7 +117,7 @@ class MemoryStore:
         self._channels.pop(channel, None)
 
     def _publish(self, call: Call) -> list[Any]:
-        _, pubsub, _, _, uid, _, epoch, own, type, data, must_exist = call.args
+        _, pubsub, _, _, uid, _, epoch, own, type, data, must_exist, *trace = call.args
         channel = channel_of(pubsub)
         if len(call.keys) > 4 and not self.knows(channel, str(uid), str(own)):
             status = (self.state(call.keys[4]) or {}).get("status")
@@ -122,7 +126,7 @@ class MemoryStore:
             if status in _ENDED:
                 return [b"finished", status]
         assert isinstance(data, bytes)
-        return self.append(channel, str(uid), str(epoch), str(type), data, str(own))
+        return self.append(channel, str(uid), str(epoch), str(type), data, str(own), str(trace[0]) if trace else "")
 
     def events(self) -> list[Event]:
         """All events as values."""
@@ -141,7 +145,8 @@ class _JobStep:
         self.owner_json = texts[11].encode() or b"null"
         self.owner_channel = channel_of(texts[12]) if texts[12] else None
         self.item_id, self.item_id_json = texts[13], texts[14].encode()
-        pairs = call.args[15:]
+        self.trace = texts[15]
+        pairs = call.args[16:]
         self.changes = {str(pairs[n]): _bytes(pairs[n + 1]) for n in range(0, len(pairs), 2)}
         self.key = call.keys[4]
         self.told: list[Any] = []
@@ -211,9 +216,9 @@ class _JobStep:
 
     def _announce(self, uid: str, type: str) -> None:
         data = self._item_data() if type == channels.ITEM else self._data(type)
-        self.sent = self.store.append(self.channel, uid, self.epoch, type, data)
+        self.sent = self.store.append(self.channel, uid, self.epoch, type, data, trace=self.trace)
         if self.owner_channel is not None and type != channels.ITEM:
-            self.store.append(self.owner_channel, uid, self.epoch, type, data)
+            self.store.append(self.owner_channel, uid, self.epoch, type, data, trace=self.trace)
         self.told += [uid.encode(), type.encode(), data]
 
     def _data(self, type: str) -> bytes:

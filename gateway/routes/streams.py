@@ -47,9 +47,16 @@ class NativeEncoder(Encoder):
     def event(self, event: Event) -> bytes | None:
         if not self._envelope:
             return sse.data_block(event.data, event.type.encode())
-        head = orjson.dumps(
-            {"channel": event.channel, "seq": event.seq, "epoch": event.epoch, "type": event.type, "time": event.time}
-        )
+        said = {
+            "channel": event.channel,
+            "seq": event.seq,
+            "epoch": event.epoch,
+            "type": event.type,
+            "time": event.time,
+        }
+        if event.traceparent is not None:
+            said["traceparent"] = event.traceparent
+        head = orjson.dumps(said)
         return sse.data_block(b'%b,"data":%b}' % (head[:-1], event.data))
 
     def reset(self, channel: str, reason: str) -> list[bytes]:

@@ -30,7 +30,7 @@ local function find(ch, ev)
   if ev.retry ~= '1' then return nil end
   local mark = string.sub(ev.uid, 1, 6)
   for _, entry in ipairs(call('XREVRANGE', ch.log, '+', '-')) do
-    local epoch, seq, seen = string.match(entry[2][2], '^1 (%a+) (%d+) (%S+) ')
+    local epoch, seq, seen = string.match(entry[2][2], '^[12] (%a+) (%d+) (%S+) ')
     if seen == mark then return { epoch = epoch, seq = tonumber(seq) } end
   end
   return nil
@@ -51,15 +51,16 @@ end
 local touched, outgoing = {}, {}
 
 -- Append an event; settle() has to follow before the script ends. ch: log meta ids0 ids1 pubsub announce history ttl;
--- ev: uid id retry epoch type data. ch.new_epoch forces a new history (a job that vanished and is created again).
+-- ev: uid id retry epoch type data [trace]. ch.new_epoch forces a new history (a job that vanished and is created again).
 local function append(ch, ev)
   if not ch.seq or ch.new_epoch then read_meta(ch, ev.epoch) end
   local seq = ch.seq + 1
   local mark = string.sub(ev.uid, 1, 6)
   local number = string.format('%.0f', seq)
   local own = ev.id ~= '' and ' ' .. ev.id or ''
-  local message = '1 ' .. ch.epoch .. ' ' .. number .. ' ' .. mark .. ' ' .. ch.mark .. ' ' .. now .. ' '
-    .. ev.type .. own .. '\n' .. ev.data
+  local traced = ev.trace and ev.trace ~= ''
+  local message = (traced and '2 ' or '1 ') .. ch.epoch .. ' ' .. number .. ' ' .. mark .. ' ' .. ch.mark .. ' '
+    .. now .. (traced and ' ' .. ev.trace .. ' ' or ' ') .. ev.type .. own .. '\n' .. ev.data
   call('XADD', ch.log, 'MAXLEN', '=', ch.history, number .. '-0', 'm', message)
   ch.seq, ch.number, ch.mark = seq, number, mark
   if not ch.uids then

@@ -2,7 +2,8 @@
 -- once. Every value in the state is JSON text, so that an event's data is put together without parsing any.
 -- KEYS: log meta ids0 ids1 state [the owner's log meta ids0 ids1 jobs active] (absent: no owner, or Cluster)
 -- ARGV: announce pubsub history ttl_s | uid1 uid2 retry epoch
---       | op job_id job_id(JSON) owner(JSON or '') owner_pubsub item_id item_id(JSON) | field json field json …
+--       | op job_id job_id(JSON) owner(JSON or '') owner_pubsub item_id item_id(JSON) traceparent (or '')
+--       | field json field json …
 -- op: create · open (create if missing, start if pending) · recreate (a vanished job, under a new epoch)
 --     · progress · item · complete · fail · cancel
 -- Reply: {'ok', epoch, seq, status(JSON), (uid type data) for each event}
@@ -11,7 +12,7 @@
 local MAX_ITEMS = 1000
 local RUN_STATE_S = 2592000                                        -- 30 days since its last event
 local END_LOG_S, END_STATE_S, END_META_S = 3600, 86400, 604800
-local FIRST_CHANGE = 16
+local FIRST_CHANGE = 17
 
 local ch = { log = KEYS[1], meta = KEYS[2], ids0 = KEYS[3], ids1 = KEYS[4],
   announce = ARGV[1], pubsub = ARGV[2], history = ARGV[3], ttl = ARGV[4] }
@@ -85,7 +86,8 @@ local och = KEYS[6] and { log = KEYS[6], meta = KEYS[7], ids0 = KEYS[8], ids1 = 
 local reply = { 'ok', '', 0, '' }
 
 local function announce_step(uid, type, data)
-  local ev = { uid = uid, retry = '0', epoch = epoch, id = '', type = type, data = data }
+  local ev = { uid = uid, retry = '0', epoch = epoch, id = '', type = type, data = data,
+    trace = ARGV[16] }
   local sent = append(ch, ev)
   if och and type ~= 'job.item' then tell_owner(och, ev, job_id, ENDS[op] ~= nil) end
   reply[2], reply[3] = sent.epoch, sent.seq

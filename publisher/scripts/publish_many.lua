@@ -1,7 +1,7 @@
 -- Plain events on one or more channels, in order; in Cluster of one channel. What follows a failure is not touched.
 -- KEYS: per channel log meta ids0 ids1 [state of a job's channel]
 -- ARGV: announce history ttl_s channels | per channel: pubsub epoch has_state ('1' or '0')
---       | per event: channel (1, 2 …) uid retry id type data must_exist
+--       | per event: channel (1, 2 …) uid retry id type data must_exist traceparent (or '')
 -- Reply: per event as publish.lua's; shorter, and an error at its end, where one failed
 local channels, key = {}, 1
 local at = 5
@@ -15,10 +15,11 @@ end
 
 local replies = {}
 local function all()
-  for first = at, #ARGV, 7 do
+  for first = at, #ARGV, 8 do
     local ch = channels[tonumber(ARGV[first])]
     replies[#replies + 1] = plain(ch, { uid = ARGV[first + 1], retry = ARGV[first + 2], epoch = ch.candidate,
-      id = ARGV[first + 3], type = ARGV[first + 4], data = ARGV[first + 5] }, ARGV[first + 6])
+      id = ARGV[first + 3], type = ARGV[first + 4], data = ARGV[first + 5], trace = ARGV[first + 7] },
+      ARGV[first + 6])
   end
 end
 

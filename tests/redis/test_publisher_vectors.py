@@ -41,6 +41,7 @@ def test_the_publish_script_writes_the_message_of_the_vector(
         vector["id"] or "",
         uid=vector["uid"],
         epoch=vector["epoch"],
+        traceparent=vector.get("traceparent", ""),
     )
     transport = RedisTransport(redis_url)
     receipt = calls.receipt(event, transport.execute(event.call(Options(prefix))))

@@ -33,4 +33,5 @@ def event_of(vector: dict[str, Any]) -> Event:
         type=vector["type"],
         data=vector["data"].encode(),
         id=vector["id"],
+        traceparent=vector.get("traceparent"),
     )
