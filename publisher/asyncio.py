@@ -18,7 +18,7 @@ from publisher.flusher_asyncio import AsyncFlusher, drive
 from publisher.job import Job
 from publisher.jobs_asyncio import AsyncJobHandle
 from publisher.lane import Lane
-from publisher.options import DIRECT_S, OnError, Options
+from publisher.options import BUFFER_BYTES, DIRECT_S, OnError, Options
 from publisher.post_asyncio import AsyncPost
 from publisher.presence import ClientConnections, ConnectionMetrics, Walk
 from publisher.tracing import Tracing
@@ -49,9 +49,17 @@ class AsyncPublisher:
         buffer_events: int = 10_000,
         max_event_bytes: int = 262_144,
         flush_timeout_s: float = 10,
+        buffer_bytes: int = BUFFER_BYTES,
     ) -> None:
         settings = Options(
-            prefix, on_error, history_events, history_ttl_s, buffer_events, max_event_bytes, flush_timeout_s
+            prefix,
+            on_error,
+            history_events,
+            history_ttl_s,
+            buffer_events,
+            max_event_bytes,
+            flush_timeout_s,
+            buffer_bytes,
         )
         self._start(settings, client if isinstance(client, AsyncRedisTransport) else AsyncRedisTransport(client))
 
@@ -67,6 +75,7 @@ class AsyncPublisher:
         buffer_events: int = 10_000,
         max_event_bytes: int = 262_144,
         flush_timeout_s: float = 10,
+        buffer_bytes: int = BUFFER_BYTES,
     ) -> Self:
         """A publisher for ``redis://``, ``rediss://``, ``unix://``, ``redis+sentinel://host:port,host:port/service/db``
         or ``redis+cluster://host:port,host:port``. Connects at the first call; a server that is away is no error yet.
@@ -80,6 +89,7 @@ class AsyncPublisher:
             buffer_events=buffer_events,
             max_event_bytes=max_event_bytes,
             flush_timeout_s=flush_timeout_s,
+            buffer_bytes=buffer_bytes,
         )
 
     def _start(self, options: Options, transport: AsyncTransport) -> None:

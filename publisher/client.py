@@ -18,7 +18,7 @@ from publisher.exceptions import PublisherClosed
 from publisher.flusher import Flusher, drive
 from publisher.job import Job
 from publisher.jobs import JobHandle
-from publisher.options import DIRECT_S, TRY_S, OnError, Options
+from publisher.options import BUFFER_BYTES, DIRECT_S, TRY_S, OnError, Options
 from publisher.post import Post
 from publisher.presence import ClientConnections, ConnectionMetrics, Walk
 from publisher.tracing import Tracing
@@ -38,7 +38,8 @@ class Publisher:
     (``retry=Retry(NoBackoff(), 0)``) and does not decode replies. Raises ``ValueError`` for bad settings.
 
     ``on_error="raise"``: :class:`PublishError` after a few tries within about 5 s. ``on_error="buffer"``: events wait
-    in memory, at most ``buffer_events`` of them, and go out in order when Redis is back; :class:`BufferFull` beyond.
+    in memory, at most ``buffer_events`` with ``buffer_bytes`` of JSON, and go out in order when Redis is back;
+    :class:`BufferFull` beyond.
     """
 
     def __init__(
@@ -52,9 +53,17 @@ class Publisher:
         buffer_events: int = 10_000,
         max_event_bytes: int = 262_144,
         flush_timeout_s: float = 10,
+        buffer_bytes: int = BUFFER_BYTES,
     ) -> None:
         settings = Options(
-            prefix, on_error, history_events, history_ttl_s, buffer_events, max_event_bytes, flush_timeout_s
+            prefix,
+            on_error,
+            history_events,
+            history_ttl_s,
+            buffer_events,
+            max_event_bytes,
+            flush_timeout_s,
+            buffer_bytes,
         )
         self._start(settings, client if isinstance(client, RedisTransport) else RedisTransport(client))
 
@@ -70,6 +79,7 @@ class Publisher:
         buffer_events: int = 10_000,
         max_event_bytes: int = 262_144,
         flush_timeout_s: float = 10,
+        buffer_bytes: int = BUFFER_BYTES,
     ) -> Self:
         """A publisher for ``redis://``, ``rediss://``, ``unix://``, ``redis+sentinel://host:port,host:port/service/db``
         or ``redis+cluster://host:port,host:port``. Connects at the first call; a server that is away is no error yet.
@@ -83,6 +93,7 @@ class Publisher:
             buffer_events=buffer_events,
             max_event_bytes=max_event_bytes,
             flush_timeout_s=flush_timeout_s,
+            buffer_bytes=buffer_bytes,
         )
 
     def _start(self, options: Options, transport: Transport) -> None:

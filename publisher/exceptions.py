@@ -31,7 +31,8 @@ class PublisherClosed(PublisherError):
 
 
 class BufferFull(PublisherError):
-    """Redis has been away for so long that the buffer is full. Raise ``buffer_events``, or publish less."""
+    """Redis has been away for so long that the buffer is full. Raise ``buffer_events`` or ``buffer_bytes``,
+    or publish less."""
 
 
 class EventTooLarge(PublisherError, ValueError):

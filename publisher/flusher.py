@@ -40,7 +40,7 @@ class Flusher:
     def after_fork(self) -> None:
         """Start with nothing: what waited is the parent's to send."""
         self._changed = threading.Condition()
-        self._outbox = Outbox(self._options.buffer_events)
+        self._outbox = Outbox(self._options.buffer_events, self._options.buffer_bytes)
         self._thread: threading.Thread | None = None
 
     @property
@@ -52,7 +52,7 @@ class Flusher:
         """Let entries wait for their turn, all of them or none. Raises :class:`BufferFull`."""
         with self._changed:
             if len(entries) > 1:
-                self._outbox.check_room(len(entries))
+                self._outbox.check_room(entries)
             for entry in entries:
                 self._outbox.offer(entry, record)
             if self._thread is None:

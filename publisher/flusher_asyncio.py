@@ -34,7 +34,7 @@ class AsyncFlusher:
     def __init__(self, options: Options, transport: AsyncTransport) -> None:
         self._options = options
         self._transport = transport
-        self._outbox = Outbox(options.buffer_events)
+        self._outbox = Outbox(options.buffer_events, options.buffer_bytes)
         self._changed = asyncio.Condition()
         self._task: asyncio.Task[None] | None = None
 
@@ -49,7 +49,7 @@ class AsyncFlusher:
     def add(self, entries: Sequence[Entry], record: JobRecord | None = None) -> None:
         """Let entries wait for their turn, all of them or none. Raises :class:`BufferFull`."""
         if len(entries) > 1:
-            self._outbox.check_room(len(entries))
+            self._outbox.check_room(entries)
         for entry in entries:
             self._outbox.offer(entry, record)
         if self._task is None or self._task.done():

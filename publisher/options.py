@@ -11,6 +11,8 @@ OnError = Literal["raise", "buffer"]
 
 TRY_S: Final = 2.0
 """How long one try against Redis may take: connecting, and again reading the answer."""
+BUFFER_BYTES: Final = 64 * 1024 * 1024
+"""JSON that may wait for Redis. A single event of the largest legal size always fits."""
 DIRECT_S: Final = 5.0
 """How long a direct publish goes on trying before it raises."""
 
@@ -26,6 +28,7 @@ class Options:
     buffer_events: int = 10_000
     max_event_bytes: int = 262_144
     flush_timeout_s: float = 10
+    buffer_bytes: int = BUFFER_BYTES
     cluster: bool = False
 
     def __post_init__(self) -> None:
@@ -36,6 +39,7 @@ class Options:
         _whole("history_ttl_s", self.history_ttl_s, 1, 2_592_000)
         _whole("buffer_events", self.buffer_events, 1, 10_000_000)
         _whole("max_event_bytes", self.max_event_bytes, 1, 16 * 1024 * 1024)
+        _whole("buffer_bytes", self.buffer_bytes, self.max_event_bytes, 1 << 40)
         timeout: object = self.flush_timeout_s
         if isinstance(timeout, bool) or not isinstance(timeout, int | float) or not 0 <= timeout <= 3600:
             raise ValueError(f"flush_timeout_s must be 0 to 3600 seconds, not {timeout!r}.")

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter, OrderedDict
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from publisher.calls import Step
 from publisher.exceptions import BufferFull
+from publisher.options import BUFFER_BYTES
 from publisher.record import Entry, JobRecord
 
 
@@ -17,14 +19,17 @@ class Waiting:
     number: int
     entry: Entry
     record: JobRecord | None
+    size: int
 
 
 class Outbox:
-    """At most ``limit`` entries, and on top of them what must always find room: the last word of each job, and one
-    progress step whose predecessor is in flight and can no longer be replaced."""
+    """At most ``limit`` entries with at most ``limit_bytes`` of JSON, and on top of them what must always find room:
+    the last word of each job, and one progress step whose predecessor is in flight and can no longer be replaced."""
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, limit_bytes: int = BUFFER_BYTES) -> None:
         self._limit = limit
+        self._limit_bytes = limit_bytes
+        self._bytes = 0
         self._waiting: OrderedDict[int, Waiting] = OrderedDict()
         self._progress: dict[JobRecord, int] = {}
         self._per_job: Counter[JobRecord] = Counter()
@@ -34,9 +39,10 @@ class Outbox:
     def __len__(self) -> int:
         return len(self._waiting)
 
-    def room(self) -> int:
-        """How many more plain events fit."""
-        return max(0, self._limit - len(self._waiting))
+    def _fits(self, entries: Sequence[Entry]) -> bool:
+        if len(entries) > self._limit - len(self._waiting):
+            return False
+        return sum(map(size_of, entries)) <= self._limit_bytes - self._bytes
 
     def waits(self, record: JobRecord) -> bool:
         """Whether something of this job has not been delivered yet."""
@@ -45,12 +51,12 @@ class Outbox:
     def offer(self, entry: Entry, record: JobRecord | None = None) -> None:
         """Append an entry. Newer progress of a job replaces what waits of it. Raises :class:`BufferFull`."""
         last_word = isinstance(entry, Step) and entry.ends
-        supersedes = isinstance(entry, Step) and (entry.op == "progress" or (last_word and not self.room()))
+        supersedes = isinstance(entry, Step) and (entry.op == "progress" or (last_word and not self._fits([entry])))
         replaced = False
         if record is not None and isinstance(entry, Step) and supersedes:
             replaced = self._supersede(entry, record)
         if not (last_word or replaced or self._follows_flying(entry, record)):
-            self.check_room(1)
+            self.check_room([entry])
         self._append(entry, record)
 
     def _follows_flying(self, entry: Entry, record: JobRecord | None) -> bool:
@@ -59,17 +65,19 @@ class Outbox:
             return False
         return self._progress.get(record) == self._flying.number
 
-    def check_room(self, count: int) -> None:
-        """Raise :class:`BufferFull` where ``count`` more plain events would not fit."""
-        if count > self.room():
+    def check_room(self, entries: Sequence[Entry]) -> None:
+        """Raise :class:`BufferFull` where these would not fit as plain events."""
+        if not self._fits(entries):
             raise BufferFull(
-                f"{len(self)} events wait for Redis and the buffer holds {self._limit}. "
-                "Bring Redis back, publish less, or raise buffer_events."
+                f"{len(self)} events with {self._bytes} bytes wait for Redis; the buffer holds {self._limit} with "
+                f"{self._limit_bytes}. Bring Redis back, publish less, or raise buffer_events or buffer_bytes."
             )
 
     def _append(self, entry: Entry, record: JobRecord | None) -> None:
         self._next += 1
-        self._waiting[self._next] = Waiting(self._next, entry, record)
+        size = size_of(entry)
+        self._bytes += size
+        self._waiting[self._next] = Waiting(self._next, entry, record, size)
         if record is not None:
             self._per_job[record] += 1
             if isinstance(entry, Step) and entry.op == "progress":
@@ -102,6 +110,7 @@ class Outbox:
 
     def _remove(self, waiting: Waiting) -> None:
         del self._waiting[waiting.number]
+        self._bytes -= waiting.size
         record = waiting.record
         if record is None:
             return
@@ -110,3 +119,8 @@ class Outbox:
             del self._per_job[record]
         if self._progress.get(record) == waiting.number:
             del self._progress[record]
+
+
+def size_of(entry: Entry) -> int:
+    """Bytes of JSON that an entry holds."""
+    return sum(map(len, entry.changes.values())) if isinstance(entry, Step) else len(entry.data)

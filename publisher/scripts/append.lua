@@ -94,8 +94,8 @@ local function remember(ch, ids, fresh)
   if fresh then call('EXPIRE', ids, IDEMPOTENCY_S * 2) end
 end
 
--- Write down where each channel stands now, and only then announce: a history whose numbers its meta does not know
--- would take no further event.
+-- Write down where each channel stands now, and only then do what might fail: a history whose numbers its meta does not
+-- know would take no further event.
 local function settle()
   local turn = math.floor(now_s / IDEMPOTENCY_S)
   for n = 1, #touched do
@@ -113,7 +113,11 @@ local function settle()
       call('EXPIRE', ch.log, ch.ttl)
       call('EXPIRE', ch.meta, META_TTL_S)
     end
-    remember(ch, turn % 2 == 0 and ch.ids0 or ch.ids1, fresh)
+    ch.turn_began = fresh
+  end
+  for n = 1, #touched do
+    local ch = touched[n]
+    remember(ch, turn % 2 == 0 and ch.ids0 or ch.ids1, ch.turn_began)
   end
   for n = 1, #outgoing, 2 do call(outgoing[n].announce, outgoing[n].pubsub, outgoing[n + 1]) end
 end

@@ -6,7 +6,8 @@
 local ch = { log = KEYS[1], meta = KEYS[2], ids0 = KEYS[3], ids1 = KEYS[4], state = KEYS[5],
   announce = ARGV[1], pubsub = ARGV[2], history = ARGV[3], ttl = ARGV[4],
   -- Named here, so that the table does not have to grow.
-  epoch = nil, seq = nil, number = nil, mark = nil, turn = nil, renewed = nil, uids = nil }
+  epoch = nil, seq = nil, number = nil, mark = nil, turn = nil, renewed = nil, uids = nil,
+  renews = nil, turn_began = nil }
 local ev = { uid = ARGV[5], retry = ARGV[6], epoch = ARGV[7], id = ARGV[8], type = ARGV[9], data = ARGV[10],
   trace = ARGV[12] }
 

@@ -140,3 +140,17 @@ async def test_who_is_connected_is_asked_of_the_slot_that_knows(face: Any, url: 
     async with within(face.from_url(url, prefix=prefix)) as pub:
         assert await done(pub.connection_metrics()) == (0, 0, 0.0)
         assert not await done(pub.has_connections("ann"))
+
+
+async def test_a_long_list_goes_to_all_nodes_and_keeps_each_channels_order(
+    face: Any, url: str, reader: Reader, prefix: str
+) -> None:
+    events = [(f"topic:{n % 5}", "t", n) for n in range(700)]
+    async with within(face.from_url(url, prefix=prefix)) as pub:
+        receipts = await done(pub.publish_many(events))
+        again = await done(pub.publish_many(events[:10]))
+    assert [receipt.seq for receipt in receipts] == [n // 5 + 1 for n in range(700)]
+    assert [receipt.seq for receipt in again] == [141] * 5 + [142] * 5
+    for channel in range(5):
+        wanted = [b"%d" % n for n in range(channel, 700, 5)]
+        assert [event.data for event in reader.log(f"topic:{channel}")][:140] == wanted

@@ -299,3 +299,57 @@ async def test_a_closed_publisher_says_so(face: Any, redis_url: str, prefix: str
         await done(pub.publish("topic:a", "t", 2))
     with pytest.raises(PublisherClosed):
         await done(pub.get_job("j"))
+
+
+async def test_a_list_stops_at_the_event_that_redis_refuses_and_names_it(
+    face: Any, redis_url: str, prefix: str, reader: Reader
+) -> None:
+    """Something else stands where a channel's position should be."""
+    reader.client.set(keys(prefix, "topic:bad").meta, "taken")
+    events = [("topic:a", "t", 1), ("topic:a", "t", 2), ("topic:bad", "t", 3), ("topic:a", "t", 4)]
+    async with within(face.from_url(redis_url, prefix=prefix)) as pub:
+        with pytest.raises(PublishError, match=r"Event 2 of the list .*WRONGTYPE"):
+            await done(pub.publish_many(events))
+        assert [event.seq for event in reader.log("topic:a")] == [1, 2]
+        assert (await done(pub.publish("topic:a", "t", 5))).seq == 3
+
+
+async def test_channels_go_on_after_a_call_that_broke_off(
+    face: Any, redis_url: str, prefix: str, reader: Reader
+) -> None:
+    """An event that is in the history is counted, also where the script could not go on behind it."""
+    names = keys(prefix, "topic:a")
+    async with within(face.from_url(redis_url, prefix=prefix)) as pub:
+        await done(pub.publish("topic:a", "t", 0))
+        for name in (names.ids0, names.ids1):
+            reader.client.set(name, "taken")
+        with pytest.raises(PublishError, match="WRONGTYPE"):
+            await done(pub.publish_many([("topic:a", "t", 1), ("topic:b", "t", 1)] * 3))
+        reader.client.delete(names.ids0, names.ids1)
+        after = [await done(pub.publish(channel, "t", 2)) for channel in ("topic:a", "topic:b")]
+    for channel, receipt in zip(("topic:a", "topic:b"), after, strict=True):
+        assert [event.seq for event in reader.log(channel)] == list(range(1, receipt.seq + 1))
+    assert [receipt.seq for receipt in after] == [5, 4]
+
+
+async def test_long_lists_keep_their_order_over_many_calls(
+    face: Any, redis_url: str, prefix: str, reader: Reader
+) -> None:
+    events = [(f"topic:{n % 3}", "t", n) for n in range(1000)]
+    async with within(face.from_url(redis_url, prefix=prefix, history_events=1000)) as pub:
+        receipts = await done(pub.publish_many(events))
+    assert [(receipt.channel, receipt.seq) for receipt in receipts] == [
+        (f"topic:{n % 3}", n // 3 + 1) for n in range(1000)
+    ]
+    for channel in range(3):
+        assert [event.data for event in reader.log(f"topic:{channel}")] == [b"%d" % n for n in range(channel, 1000, 3)]
+
+
+async def test_an_own_id_twice_in_a_list_is_published_once(
+    face: Any, redis_url: str, prefix: str, reader: Reader
+) -> None:
+    event = {"channel": "topic:a", "type": "t", "data": 1, "id": "same"}
+    async with within(face.from_url(redis_url, prefix=prefix)) as pub:
+        first, second = await done(pub.publish_many([event, event]))
+    assert first == second
+    assert len(reader.log("topic:a")) == 1

@@ -55,6 +55,19 @@ def test_progress_in_flight_is_not_replaced() -> None:
     assert [orjson.loads(e.changes["progress"]) for e in emptied(box) if isinstance(e, Step)] == [10, 30]
 
 
+def test_a_buffer_is_full_of_bytes_too_and_takes_a_jobs_last_word() -> None:
+    box, record = Outbox(1000, 300), a_record()
+    box.offer(calls.draft(OPTIONS, "broadcast", "t", "x" * 198))
+    with pytest.raises(BufferFull, match=r"1 events with 200 bytes .* buffer_bytes"):
+        box.offer(calls.draft(OPTIONS, "broadcast", "t", "x" * 99))
+    with pytest.raises(BufferFull):
+        box.check_room([calls.draft(OPTIONS, "broadcast", "t", "x" * 49)] * 2)
+    box.offer(calls.draft(OPTIONS, "broadcast", "t", "x" * 98))
+    box.offer(steps.complete(OPTIONS, "j", None, {"text": "x" * 500}), record)
+    assert len(emptied(box)) == 3
+    box.offer(calls.draft(OPTIONS, "broadcast", "t", "x" * 298))
+
+
 def test_a_full_buffer_refuses_plain_events_and_takes_a_jobs_last_word() -> None:
     box, record = Outbox(2), a_record()
     box.offer(calls.draft(OPTIONS, "broadcast", "t", 1))
