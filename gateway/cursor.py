@@ -13,7 +13,7 @@ from functools import lru_cache
 from hashlib import blake2b
 from typing import Final
 
-from publisher.envelope import NO_MARK, START, Position
+from publisher.envelope import NO_MARK, START, Event, Position
 
 MAX_LENGTH: Final = 4096
 """32 channels need about 1,400 characters."""
@@ -43,6 +43,11 @@ def part(channel_tag: str, position: Position) -> bytes:
     if position == UNKNOWN:
         return f"{channel_tag}.-".encode()
     return f"{channel_tag}.{position.epoch}.{position.seq}.{position.mark}".encode()
+
+
+def event_part(channel_tag: str, event: Event) -> bytes:
+    """The part of a channel whose newest event this is."""
+    return f"{channel_tag}.{event.epoch}.{event.seq}.{event.mark}".encode()
 
 
 def parse(text: str) -> dict[str, Position]:

@@ -24,7 +24,7 @@ from gateway.protocol import GatewayProtocol
 from gateway.reconciler import newest
 from gateway.store import StoreDown
 from gateway.stream import COMMENT, Stream, loss
-from publisher.envelope import Position
+from publisher.envelope import Event, Position
 from publisher.job import Job
 
 SUBSCRIBE_TIMEOUT_S: Final = 5.0
@@ -103,7 +103,10 @@ class Opening:
             return
         try:
             async with asyncio.timeout(SUBSCRIBE_TIMEOUT_S):
-                await asyncio.gather(*[subscriber.want(channel.name) for channel in new])
+                if len(new) == 1:
+                    await subscriber.want(new[0].name)  # no task for what most streams have
+                else:
+                    await asyncio.gather(*[subscriber.want(channel.name) for channel in new])
         except TimeoutError:
             raise StoreDown("Redis did not confirm the subscription.") from None
 
@@ -142,11 +145,13 @@ class Opening:
             here = self._remembered(channel, mine)
             if here is None and mine is not None:
                 here = await self._node.history.read(channel.name, after)
-                channel.recall(here)
+                if channel.joiners > 1:  # a crowd
+                    channel.recall(here)
             if here is not None and (mine is None or continuity.missed(mine, here) is not None):
                 return Read(here, [], asked)
         snapshot, jobs = await newest(self._node.history, channel.name, after, everything=bool(self._cursor))
-        channel.recall(snapshot)
+        if channel.joiners > 1:
+            channel.recall(snapshot)
         return Read(snapshot, jobs, asked)
 
     def _remembered(self, channel: Channel, mine: Position | None) -> Snapshot | None:
@@ -209,16 +214,16 @@ class Opening:
             connection.behind[channel] = position or (cursor.UNKNOWN if self._cursor else read.snapshot.top)
             if (channel.tag in self._untold or not self._cursor) and self._states(channel, read):
                 connection.untold |= {channel}
-        replayable = [
-            position is not None and continuity.missed(position, read.snapshot) is not None
+        missed = [
+            None if position is None else continuity.missed(position, read.snapshot)
             for position, read in zip(positions, reads, strict=True)
         ]
-        self._greet(stream, channels, resumed=all(replayable))
-        for channel, position, read in zip(channels, positions, reads, strict=True):
+        self._greet(stream, channels, resumed=None not in missed)
+        for channel, position, read, events in zip(channels, positions, reads, missed, strict=True):
             if position is not None:
                 if channel in connection.untold:
                     stream.tell(channel, self._states(channel, read), position)
-                self._resume(stream, channel, position, read)
+                self._resume(stream, channel, position, read, events)
             elif self._cursor:
                 self._node.metrics.resumes["reset"] += 1
                 stream.reset(channel, read.snapshot, read.jobs, "cursor")
@@ -245,12 +250,13 @@ class Opening:
         stream.tell(channel, self._states(channel, read), read.snapshot.top)
         stream.note_end(channel, read.jobs)
 
-    def _resume(self, stream: Stream, channel: Channel, position: Position, read: Read) -> None:
+    def _resume(
+        self, stream: Stream, channel: Channel, position: Position, read: Read, events: list[Event] | None
+    ) -> None:
         if position == read.snapshot.top:
             stream.note_end(channel, read.jobs)
         if stream.connection.paused or stream.connection.queued > stream.connection.limit:
             return  # stays behind: the history is read again when the peer has taken what came before
-        events = continuity.missed(position, read.snapshot)
         if events is None:
             self._node.metrics.resumes["reset"] += 1
             stream.reset(channel, read.snapshot, read.jobs, loss(position, read.snapshot))

@@ -18,6 +18,7 @@ from gateway.channel import Channel
 from gateway.closing import Closing
 from gateway.connection import Connection
 from gateway.continuity import Snapshot
+from gateway.cursor import event_part
 from gateway.hub import reset_blocks
 from gateway.node import Node
 from gateway.ownership import new_owners
@@ -139,17 +140,18 @@ class Stream:
 
     def replay(self, channel: Channel, events: list[Event]) -> None:
         connection, encoder = self.connection, self.connection.encoder
-        if channel.is_job and connection.turned_away(channel, new_owners(events)):
+        if not events or (channel.is_job and connection.turned_away(channel, new_owners(events))):
             return
-        frames = []
-        for event in events:
-            connection.behind[channel] = event.position
-            block = encoder.event(event)
-            if block is not None:
-                frames.append(connection.id_line() + block)
+        start = connection.id_start(channel)
+        frames = [
+            b"%b%b\n%b" % (start, event_part(channel.tag, event), block)
+            for event in events
+            if (block := encoder.event(event)) is not None
+        ]
+        connection.behind[channel] = events[-1].position
         self.queue(frames)
         self._node.metrics.replayed += len(events)
-        if channel.is_job and events and events[-1].type in names.TERMINAL_TYPES:
+        if channel.is_job and events[-1].type in names.TERMINAL_TYPES:
             connection.channel_ended(channel)
 
     def reset(self, channel: Channel, snapshot: Snapshot, jobs: list[Job], reason: str) -> None:
