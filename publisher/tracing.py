@@ -40,7 +40,15 @@ class Tracing:
 
     def span(self, channel: str, count: int = 1) -> AbstractContextManager[str]:
         """A span for ``count`` events on a channel; for several channels the empty name."""
-        return _NO_SPAN if self._tracer is None else _spanned(self._tracer, channel, count)
+        if self._tracer is None:
+            return _NO_SPAN
+        from opentelemetry import trace
+
+        if isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider):
+            # No SDK, so nobody would ever see a span; a context that was given to this task still travels on.
+            found = _traceparent(trace.get_current_span())
+            return nullcontext(found) if found else _NO_SPAN
+        return _spanned(self._tracer, channel, count)
 
     @contextmanager
     def span_of(self, events: Sequence[Traced]) -> Iterator[None]:

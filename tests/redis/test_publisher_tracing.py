@@ -149,6 +149,21 @@ def test_an_envelope_says_the_context_only_where_there_is_one(redis_url: str, pr
     assert encode(traced).startswith(b"2 ") and encode(plain).startswith(b"1 ")
 
 
+def test_without_an_sdk_a_given_context_travels_on(redis_url: str, prefix: str, reader: Reader) -> None:
+    """In a process that has the API alone."""
+    code = (
+        "from opentelemetry import trace\n"
+        "from publisher import Publisher\n"
+        "given = trace.SpanContext(1, 2, is_remote=True, trace_flags=trace.TraceFlags(1))\n"
+        f"with Publisher.from_url({redis_url!r}, prefix={prefix!r}) as pub:\n"
+        "    pub.publish('topic:a', 't', 1)\n"
+        "    with trace.use_span(trace.NonRecordingSpan(given)):\n"
+        "        pub.publish('topic:a', 't', 2)\n"
+    )
+    subprocess.run([sys.executable, "-W", "error", "-c", code], check=True, timeout=60)
+    assert [event.traceparent for event in reader.log("topic:a")] == [None, f"00-{1:032x}-{2:016x}-01"]
+
+
 def test_without_opentelemetry_events_have_no_context(redis_url: str, prefix: str, reader: Reader) -> None:
     """In a process where the package cannot be imported."""
     code = (
