@@ -132,7 +132,7 @@ class Link(asyncio.Protocol):
     # asyncio.Protocol -----------------------------------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast(asyncio.Transport, transport)  # uvloop's is none by inheritance
+        self._transport = cast(asyncio.Transport, transport)
         self.received_at = self._loop.time()
 
     def data_received(self, data: bytes) -> None:

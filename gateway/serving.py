@@ -141,6 +141,7 @@ def _config(app: object, settings: Settings) -> uvicorn.Config:
     return uvicorn.Config(
         app,  # type: ignore[arg-type]
         http=Protocol,
+        loop="asyncio",  # uvloop made new streams dearer and nothing cheaper: docs/explanation/benchmarks.md
         ws="none",
         lifespan="on",
         log_config=None,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from collections import Counter
 from collections.abc import Coroutine
@@ -143,7 +144,8 @@ class Crowd:
             listener.close()
             return "no answer"
         except OSError as error:
-            return str(error.strerror or type(error).__name__).lower()[:60]
+            # Not its text: each event loop words it differently.
+            return os.strerror(error.errno).lower() if error.errno else type(error).__name__.lower()
         if not reason:
             self.open_times.add(time.monotonic_ns() - listener.started_ns)
         return reason

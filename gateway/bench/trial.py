@@ -28,16 +28,7 @@ SHOW_S: Final = 0.1
 
 def run(choices: Choices) -> dict[str, Any]:
     """The figures; partial ones after Ctrl-C, with ``interrupted`` true."""
-    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        return runner.run(Trial(choices).run())
-
-
-def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    try:
-        import uvloop
-    except ImportError:
-        return None
-    return uvloop.new_event_loop
+    return asyncio.run(Trial(choices).run())
 
 
 class Trial:
