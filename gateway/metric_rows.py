@@ -1,6 +1,6 @@
 """Every metric of a node: its name, type, unit, label, meaning, and when to worry; one row each.
 
-The reference page is made from these rows: ``python -m gateway.metrics > docs/reference/metrics.md``.
+The reference page is made from these rows: ``python -m gateway.metrics_reference > docs/reference/metrics.md``.
 """
 
 from __future__ import annotations

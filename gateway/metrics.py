@@ -78,9 +78,3 @@ class Metrics:
 def _zeros(values: Values) -> Counter[str]:
     """All of a label's values from the start: a rate would not see the first event of one that appears with it."""
     return Counter(dict.fromkeys(values, 0))
-
-
-if __name__ == "__main__":
-    from gateway.metrics_reference import reference
-
-    print(reference(), end="")

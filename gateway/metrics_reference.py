@@ -12,7 +12,7 @@ job or a channel, so the number of series does not grow with the load. All label
 0, so that a rate sees the first event too. How to scrape, the dashboard and the alerts: see
 [how to monitor](../howto/monitor.md).
 
-This page is generated: `python -m gateway.metrics > docs/reference/metrics.md`.
+This page is generated: `python -m gateway.metrics_reference > docs/reference/metrics.md`.
 
 | name | type | unit | labels | meaning | when to worry |
 |---|---|---|---|---|---|
@@ -51,3 +51,7 @@ def _label_sections() -> list[str]:
             body = "".join(f"| `{value}` | {meaning} |\n" for value, meaning in row.values.items())
             sections[_title(row)] = f"\n## {_title(row)}\n\n| value | meaning |\n|---|---|\n{body}"
     return list(sections.values())
+
+
+if __name__ == "__main__":
+    print(reference(), end="")

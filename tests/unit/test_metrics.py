@@ -47,7 +47,9 @@ def test_the_names_and_labels_are_those_that_were_promised() -> None:
 
 
 def test_the_reference_page_is_up_to_date() -> None:
-    assert PAGE.read_text(encoding="utf-8") == reference(), "run: python -m gateway.metrics > docs/reference/metrics.md"
+    assert PAGE.read_text(encoding="utf-8") == reference(), (
+        "run: python -m gateway.metrics_reference > docs/reference/metrics.md"
+    )
 
 
 def test_every_dialect_is_a_label_value() -> None:
