@@ -6,7 +6,7 @@
 # make format mend the formatting    make clean  remove everything that was built
 .PHONY: run test tools lint format bench bench-tools chaos fuzz clean
 BIN := .venv/bin
-TOOLS := curl:curl ps:procps bash:bash promtool:prometheus node:nodejs npm:npm chromium:chromium
+TOOLS := curl:curl ps:procps bash:bash promtool:prometheus node:nodejs npm:npm chromium:chromium nginx:nginx-light
 
 WORKERS ?= $(shell cores=$$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 1); echo $$((cores < 4 ? cores + 1 : 4)))
 
