@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Final
 
 from starlette.requests import Request
@@ -16,6 +17,10 @@ if TYPE_CHECKING:
     from gateway.node import Node
 
 READING: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+LOCAL_NAME: Final = re.compile(
+    r"(?:(?:[a-z0-9-]+\.)*localhost|[0-9]{1,3}(?:\.[0-9]{1,3}){3}|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?", re.IGNORECASE
+)
+"""A ``Host`` that no other site can have."""
 
 
 async def require_scope(node: Node, request: Request, scope: str, *, allow_dev: bool = False) -> Principal:
@@ -28,7 +33,7 @@ async def require_scope(node: Node, request: Request, scope: str, *, allow_dev: 
     if caller.has(scope):
         return caller
     if allow_dev and node.dev:
-        _refuse_foreign_pages(request, node.settings)
+        require_own_page(request, node.settings)
         return caller
     if caller.anonymous:
         raise Unauthorized.of(token_required())
@@ -37,8 +42,17 @@ async def require_scope(node: Node, request: Request, scope: str, *, allow_dev: 
     raise Forbidden(f"The token lacks the scope {scope}; ask its issuer for one with it.")
 
 
-def _refuse_foreign_pages(request: Request, settings: Settings) -> None:
+def require_local_name(request: Request) -> None:
+    """Refuse other names than localhost and addresses: a page of another site can make its own name point here, and
+    would then read the answer as its own. It is the raw header that counts, since odd ones are replaced elsewhere."""
+    names = request.headers.getlist("host")
+    if len(names) != 1 or not LOCAL_NAME.fullmatch(names[0]):
+        raise Forbidden("What only dev offers is for localhost; open this page by its address.")
+
+
+def require_own_page(request: Request, settings: Settings) -> None:
     """What anybody may do in development, a page that the developer happens to visit may not."""
+    require_local_name(request)
     origin = request.headers.get("origin")
     if not origin_allowed(origin, own_origin(request), settings.cors_origins, required=False):
         raise Forbidden("Pages of this origin may not do this; list the origin in GATEWAY_CORS_ORIGINS.")

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 class StreamPeer(asyncio.Protocol):
     """Made by :meth:`gateway.protocol.GatewayProtocol.hand_over`."""
 
-    __slots__ = ("_again", "_keep_alive", "_sockets", "_stream", "_transport", "chunked")
+    __slots__ = ("_again", "_paused", "_sockets", "_stream", "_transport", "chunked")
 
     def __init__(
         self,
@@ -30,13 +30,16 @@ class StreamPeer(asyncio.Protocol):
         *,
         chunked: bool,
         again: Callable[[asyncio.Transport], None] | None,
+        paused: bool,
     ) -> None:
         """``sockets`` are all that the server waits for when it stops; ``chunked`` whether the response is sent in
-        chunks (HTTP/1.1); ``again`` serves the next request on the transport, if there may be one."""
+        chunks (HTTP/1.1); ``again`` serves the next request on the transport, if there may be one; ``paused`` whether
+        the transport's buffer is full of earlier answers."""
         self._transport = transport
         self._sockets = sockets
         self.chunked = chunked
         self._again = again
+        self._paused = paused
         self._stream: Connection | None = None
         sockets.add(self)
         transport.set_protocol(self)
@@ -44,6 +47,8 @@ class StreamPeer(asyncio.Protocol):
     def attach(self, stream: Connection) -> None:
         """From now on ``stream`` hears of the socket's fate."""
         self._stream = stream
+        if self._paused:
+            stream.pause()
 
     # What the stream does ---
 
@@ -74,6 +79,7 @@ class StreamPeer(asyncio.Protocol):
     # What the socket does ---
 
     def data_received(self, data: bytes) -> None:
+        self._again = None  # what it says is not read, so that nothing behind it could be understood
         if self._stream is not None:
             self._stream.on_intrusion()  # a client has nothing to say while it listens
 

@@ -6,15 +6,14 @@ from typing import Final
 
 CHANNEL: Final = "topic:presence"
 """Who may read it is stricter than for other topics (``gateway.access``)."""
-OWN_TYPES: Final = "presence."
-"""Beginning of the types that only nodes may use there."""
 JOINED: Final = "presence.joined"
 LEFT: Final = "presence.left"
 RESET: Final = "presence.reset"
 """More was waiting than is kept, so that some is lost: ask ``/v1/clients``."""
 
 
-def check_foreign(channel: str, type: str) -> None:
-    """Raise ``ValueError`` for an event that would pass for the nodes' own word about who is online."""
-    if channel == CHANNEL and type.startswith(OWN_TYPES):
-        raise ValueError(f"The type {type} is one of the nodes' own words on {CHANNEL}; use another name.")
+def check_foreign(channel: str) -> None:
+    """Raise ``ValueError`` for an event among the nodes' own words about who is online: it could pass for one of them,
+    or take the id of one, which would then not be told."""
+    if channel == CHANNEL:
+        raise ValueError(f"On {CHANNEL} only the nodes speak; use another topic.")

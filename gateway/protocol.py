@@ -27,10 +27,15 @@ HEAD_TIMEOUT_S: Final = 10.0
 REST_TIMEOUT_S: Final = 5.0
 """How long the rest of a body is taken in that was answered already: who is cut off at once may miss the answer."""
 HIGH_WATER: Final = 32 * 1024
+VERSIONS: Final = ("1.1", "1.0")
 
 
 class _HeadTooLarge(Exception):
     """The parser stops at a header block that is larger than allowed."""
+
+
+class _OtherVersion(Exception):
+    """The parser stops at a request of a version whose answers would have another form."""
 
 
 class _TooEarly(Exception):
@@ -77,8 +82,11 @@ class GatewayProtocol(HttpToolsProtocol):
         self._unset_keepalive_if_required()
         try:
             self.parser.feed_data(data)
-        except httptools.HttpParserUpgrade:
-            return  # there is nothing to upgrade to: it is answered like any other request
+        except httptools.HttpParserUpgrade as upgrade:
+            # There is nothing to upgrade to: it is answered like any other request.
+            if upgrade.args[0] < len(data):
+                self._too_early()
+            return
         except httptools.HttpParserError as error:
             self._unreadable(error)
             return
@@ -95,6 +103,8 @@ class GatewayProtocol(HttpToolsProtocol):
         self._in_head = False
         self._head_bytes = 0
         self._stop_timer()
+        if self.parser.get_http_version() not in VERSIONS:
+            raise _OtherVersion
         # What came in one piece was never counted as an unfinished head.
         if len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers) > MAX_HEAD_BYTES:
             raise _HeadTooLarge
@@ -131,14 +141,18 @@ class GatewayProtocol(HttpToolsProtocol):
         if isinstance(error.__context__, _HeadTooLarge):
             self._refuse_head()
         elif isinstance(error.__context__, _TooEarly):
-            self._stop_timer()
-            self._deaf = True
-            self.cycle.keep_alive = False
-            if self._task is not None:
-                self.transport.abort()
+            self._too_early()
         else:
             log.debug("request.unreadable %s", type(error).__name__)
             self._refuse(400, b"bad_request", b"This is not an HTTP/1.1 request.")
+
+    def _too_early(self) -> None:
+        """Read nothing more; the connection ends with the answer that is under way."""
+        self._stop_timer()
+        self._deaf = True
+        self.cycle.keep_alive = False
+        if self._task is not None:
+            self.transport.abort()
 
     def _refuse_head(self) -> None:
         self._refuse(431, b"too_large", b"The header block is larger than 16 KiB.")
@@ -180,29 +194,38 @@ class GatewayProtocol(HttpToolsProtocol):
 
     async def head(self, start: Awaitable[None]) -> bytes:
         """The head of a stream's response, which ``start`` sends: held back, so that it can be written together with
-        what comes first."""
+        what comes first. Never waits, not even for a peer that has not taken earlier answers: what was checked before
+        would no longer be sure."""
         cycle, held = self.cycle, _Held()
         if self.scope["http_version"] != "1.1":
             cycle.chunked_encoding = False  # HTTP/1.0 knows no chunks, which uvicorn overlooks
         cycle.transport = held  # type: ignore[assignment]
+        cycle.flow = held  # type: ignore[assignment]
         try:
             await start
         finally:
-            cycle.transport = self.transport
+            cycle.transport, cycle.flow = self.transport, self.flow
         return b"".join(held.pieces)
 
     def hand_over(self) -> tuple[StreamPeer, bool]:
         """Give the socket to a stream, and forget it. Also whether the client went on talking, which it may not."""
         cycle = self.cycle
-        talking = self._deaf or self.flow.read_paused
+        talking = self._deaf or self.flow.read_paused or cycle.more_body  # whose rest would pass for a request
         cycle.disconnected = True  # from now on the application may end without a word to uvicorn
         self._stop_timer()
         self._unset_keepalive_if_required()
         self._forget_itself()
         self.parser = None  # type: ignore[assignment]
         self.connections.discard(self)
-        again = self._successor() if cycle.keep_alive else None
-        return StreamPeer(self.transport, self.connections, chunked=bool(cycle.chunked_encoding), again=again), talking
+        again = self._successor() if cycle.keep_alive and not talking else None
+        peer = StreamPeer(
+            self.transport,
+            self.connections,
+            chunked=bool(cycle.chunked_encoding),
+            again=again,
+            paused=self.flow.write_paused,
+        )
+        return peer, talking
 
     def _successor(self) -> Callable[[asyncio.Transport], None]:
         made = type(self)
@@ -240,7 +263,9 @@ class GatewayProtocol(HttpToolsProtocol):
 
 
 class _Held:
-    """Stands in for a transport, and keeps what is written."""
+    """Stands in for a transport and its flow control, and keeps what is written."""
+
+    write_paused = False
 
     def __init__(self) -> None:
         self.pieces: list[bytes] = []

@@ -20,9 +20,8 @@ from starlette.routing import BaseRoute, Route
 from gateway import answers
 from gateway.access import origin_allowed
 from gateway.body import read_json
-from gateway.demo.tokens import check_host
 from gateway.exceptions import BadRequest, Forbidden
-from gateway.guard import own_origin
+from gateway.guard import own_origin, require_local_name
 
 BROKER: Final = ("freeze", "lose")
 DO: Final = ("kill", *BROKER)
@@ -62,7 +61,7 @@ class Lab:
         """``GET /dev/lab``: the processes of ``dev``, ``this`` is the node that answers. ``POST``: see :meth:`act`."""
         if request.method == "POST":
             return await self.act(request)
-        check_host(request)
+        require_local_name(request)
         return answers.json_response({**self.state, "this": self._name})
 
     async def act(self, request: Request) -> Response:
@@ -91,7 +90,7 @@ class Lab:
 def check_page(request: Request) -> None:
     """Refuse every page but this node's own. A browser names the page's origin in each ``POST``; a page whose name was
     made to point here names that."""
-    check_host(request)
+    require_local_name(request)
     origin = request.headers.get("origin")
     if not origin_allowed(origin, own_origin(request), (), required=True):
         raise Forbidden(f'Only pages of this node may do this; curl needs -H "Origin: {own_origin(request)}".')

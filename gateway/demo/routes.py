@@ -17,6 +17,7 @@ from gateway.demo import queue
 from gateway.demo.scenarios import SCENARIOS
 from gateway.endpoint import endpoint
 from gateway.exceptions import BadRequest
+from gateway.guard import require_own_page
 from gateway.node import Node
 from publisher.channels import check_id
 
@@ -28,6 +29,7 @@ DEFAULT_KIND: Final = "character"
 
 async def start(node: Node, request: Request, kind: str, meta: Mapping[str, Any]) -> str:
     """Register a job of the caller's (of nobody's without a token) and hand it to the worker; its id."""
+    require_own_page(request, node.settings)
     caller = await node.caller(request)
     prefix = node.settings.redis_prefix
     await queue.check_room(node.store, prefix)

@@ -40,7 +40,7 @@ def _event(what: str, value: object) -> dict[str, Any]:
     try:
         names.check_channel(given["channel"])
         names.check_own_type(given["type"])
-        presence_topic.check_foreign(given["channel"], given["type"])
+        presence_topic.check_foreign(given["channel"])
         if "id" in given:
             names.check_own_id(given["id"])
     except ValueError as error:
