@@ -12,6 +12,7 @@ from publisher.options import Options
 from publisher.record import Entry, JobRecord
 
 log: Final = logging.getLogger("publisher")
+_BUFFER_HINT: Final = "; on_error='buffer' would keep events until it is back"
 
 
 def unreachable(what: str, where: str, error: BaseException, options: Options) -> PublishError:
@@ -19,8 +20,13 @@ def unreachable(what: str, where: str, error: BaseException, options: Options) -
     fault = retry.fault(error)
     remedy = fault.value
     if fault is retry.Fault.AWAY and options.on_error == "raise":
-        remedy += "; on_error='buffer' would keep events until it is back"
+        remedy += _BUFFER_HINT
     return PublishError(f"{what} could not be sent to Redis at {where} ({reason(error)}). {remedy}.")
+
+
+def for_users(error: BaseException) -> str:
+    """An error's sentence for people who run a command: without what only those who write code could change."""
+    return str(error).replace(_BUFFER_HINT, "")
 
 
 def reason(error: BaseException) -> str:

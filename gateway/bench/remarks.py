@@ -11,7 +11,8 @@ OWN_LAG_MS: Final = 5
 """A load client that is less late than this is as good as one gets."""
 _REFUSALS: Final = {
     "user_limit": "One user may hold only GATEWAY_MAX_CONNECTIONS_PER_USER streams: give bench the nodes' "
-    "GATEWAY_JWT_KEY, so that it comes as many users, or set that limit to 0 for the test.",
+    "GATEWAY_JWT_KEY, so that it comes as many users, or set that limit to 0 for the test "
+    "(`dev`: GATEWAY_MAX_CONNECTIONS_PER_USER=0 make run).",
     "rate_limit": "New streams came faster than GATEWAY_CONNECT_RATE_PER_S lets in, of which a single user gets half: "
     "take a smaller --ramp.",
     "node_limit": "The node holds GATEWAY_MAX_CONNECTIONS streams.",

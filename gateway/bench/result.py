@@ -102,6 +102,7 @@ def _node(view: NodeView, deliveries: int, took_s: float) -> dict[str, Any]:
         "memory_bytes": [sample and sample.memory_bytes for sample in (before, idle, after)],
         "bytes_per_connection": round(memory / streams) if memory is not None and streams and streams > 0 else None,
         "cpu_share": round(cpu / took_s, 3) if cpu is not None and took_s else None,
+        "deliveries": None if delivered is None else round(delivered),
         "cpu_us_per_delivery": round(cpu / delivered * 1e6, 2) if cpu is not None and delivered else None,
     }
 

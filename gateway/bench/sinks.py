@@ -13,6 +13,7 @@ import orjson
 
 from publisher import Publisher, PublisherError, connect
 from publisher.channels import keys
+from publisher.reports import for_users
 
 TTL_S: Final = 900
 """What a load test leaves behind, if it cannot clean up, is gone after it."""
@@ -47,7 +48,7 @@ class RedisSink:
         try:
             self._publisher.publish_many(batch)
         except (PublisherError, ValueError) as error:
-            raise SinkError(str(error)) from None
+            raise SinkError(for_users(error)) from None
 
     def clean(self, channels: Sequence[str]) -> None:
         client: Any = connect.blocking(self._url)

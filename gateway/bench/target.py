@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import ipaddress
+import os
 import socket
 import ssl
 from dataclasses import dataclass
+from typing import Final
 from urllib.parse import urlsplit
 
 from publisher.address import Address
+
+REACH_S: Final = 5.0
 
 
 class NotAllowed(Exception):
@@ -42,6 +46,16 @@ def look_up(url: str, *, remote: bool) -> Target:
     port = parts.port or (443 if tls else 80)
     address = _address(host, port, remote)
     return Target(url.rstrip("/"), host, address, port, parts.path.rstrip("/"), _context() if tls else None)
+
+
+def check_reachable(target: Target) -> None:
+    """Raise :class:`NotAllowed` where nobody takes connections."""
+    try:
+        socket.create_connection((target.address, target.port), timeout=REACH_S).close()
+    except OSError as error:
+        # Not its text: each platform words it differently.
+        reason = os.strerror(error.errno).lower() if error.errno else "nothing answered in time"
+        raise NotAllowed(f"{target.url} cannot be reached ({reason}); is the node up?") from None
 
 
 def check_broker(place: Address, *, remote: bool) -> None:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, Final
+
+ENOUGH: Final = 20_000
+"""Deliveries of a node below which its CPU per delivery would mostly be what it spends anyway."""
 
 
 def report(figures: dict[str, Any], remarks: list[str]) -> str:
@@ -34,14 +37,15 @@ def _lines(figures: dict[str, Any], remarks: list[str]) -> Iterator[str]:
     if latency["p50"] is not None:
         yield "latency     " + ", ".join(f"{name} {_ms(value)}" for name, value in latency.items())
     for node in figures["nodes"]:
-        yield f"node        {node['url']}: {_node(node)}"
+        yield f"node        {node['url']}: {node_line(node)}"
     client = figures["client"]
     yield f"client      {client['cpu_share']:.0%} of a core, {_ms(client['lag_ms']['p99'])} late (p99)"
     for remark in remarks:
         yield f"! {remark}"
 
 
-def _node(node: dict[str, Any]) -> str:
+def node_line(node: dict[str, Any]) -> str:
+    """What a node told about itself."""
     parts: list[str] = []
     memory = [value for value in node["memory_bytes"] if value is not None]
     if memory:
@@ -51,7 +55,10 @@ def _node(node: dict[str, Any]) -> str:
     if node["cpu_share"] is not None:
         parts.append(f"{node['cpu_share']:.0%} of a core")
     if node["cpu_us_per_delivery"] is not None:
-        parts.append(f"{node['cpu_us_per_delivery']:.1f} µs CPU per delivery")
+        enough = node["deliveries"] >= ENOUGH
+        shown = f"{node['cpu_us_per_delivery']:.1f} µs" if enough else "–"
+        few = "" if enough else f" (fewer than {ENOUGH:,} deliveries do not tell)"
+        parts.append(f"{shown} CPU per delivery{few}")
     return ", ".join(parts) or "tells nothing about itself"
 
 

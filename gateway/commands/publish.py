@@ -14,6 +14,7 @@ from gateway.commands import common
 from gateway.commands.line_feed import LineFeed
 from gateway.jsonlines import LineSplitter
 from publisher import Publisher, PublisherError
+from publisher.reports import for_users
 
 NAME = "publish"
 SUMMARY = "publish one event, or a stream of them from stdin"
@@ -52,7 +53,7 @@ def run(given: argparse.Namespace) -> int:
                 return _many(publisher, settings.max_event_bytes)
             return _one(publisher, given)
     except (PublisherError, ValueError) as error:
-        raise common.CommandError(str(error)) from None
+        raise common.CommandError(for_users(error)) from None
 
 
 def _one(publisher: Publisher, given: argparse.Namespace) -> int:
@@ -83,12 +84,16 @@ def _many(publisher: Publisher, max_event_bytes: int) -> int:
     except PublisherError as error:
         shown.clear()
         raise common.CommandError(
-            f"{error} {feed.sent} events are published; send the lines from {feed.first_waiting} on again (those of "
-            "the last batch may be in already)."
+            f"{for_users(error)} {_count(feed.sent, 'event')} published so far; send the lines from "
+            f"{feed.first_waiting} on again (those of the last batch may be in already)."
         ) from None
     shown.clear()
-    print(f"{feed.sent} events published, {feed.refused} lines refused.", file=sys.stderr)
+    print(f"{_count(feed.sent, 'event')} published, {_count(feed.refused, 'line')} refused.", file=sys.stderr)
     return 1 if feed.refused else 0
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def _refused(number: int, sentence: str) -> None:
@@ -107,7 +112,7 @@ class _Count:
     def show(self) -> None:
         if self._on and time.monotonic() >= self._next:
             self._next = time.monotonic() + SHOW_S
-            print(f"\r{self._feed.sent} events published", end="", file=sys.stderr, flush=True)
+            print(f"\r{_count(self._feed.sent, 'event')} published", end="", file=sys.stderr, flush=True)
 
     def clear(self) -> None:
         if self._on:

@@ -12,6 +12,7 @@ import pytest
 import redis
 
 from gateway import cli
+from gateway.bench import text
 from tests.support.commands import Running, run
 from tests.support.node import Node
 from tests.support.tokens import SECRET
@@ -61,6 +62,7 @@ def test_every_event_is_counted_on_every_stream_and_nothing_is_left_behind(
     latency = figures["latency_ms"]
     assert 0 < latency["p50"] <= latency["p99"] <= latency["p99.9"] <= latency["max"]
     assert "deliveries  1,800 of 1,800" in printed
+    assert "– CPU per delivery (fewer than 20,000 deliveries do not tell)" in printed
     assert keys(redis_url, prefix) == []
 
 
@@ -94,7 +96,7 @@ def test_refused_streams_are_counted_by_reason_with_the_remedy(
     code, figures, printed = bench(node, "--connections", 8, "--rate", 20, "--seconds", 0.3, key=False)
     assert code == 0
     assert (figures["streams"]["opened"], figures["streams"]["refused"]) == (5, {"user_limit": 3})
-    assert "GATEWAY_MAX_CONNECTIONS_PER_USER" in printed
+    assert "GATEWAY_MAX_CONNECTIONS_PER_USER=0 make run" in printed
 
 
 def test_a_node_that_wants_a_token_is_no_success(start_node: StartNode, bench: Callable[..., Any]) -> None:
@@ -156,7 +158,23 @@ def test_bad_input_is_one_sentence(
     assert len(captured.err.splitlines()) == 1
 
 
-def test_a_node_that_is_not_there_is_told(redis_url: str) -> None:
+def test_a_node_that_is_not_there_is_told_in_one_sentence(redis_url: str) -> None:
     done = run("bench", "--url", "http://127.0.0.1:9", "--connections", "2", "--redis-url", redis_url)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == ("sse-gateway: http://127.0.0.1:9 cannot be reached (connection refused); is the node up?\n")
+
+
+def test_a_broker_that_is_not_there_is_told_without_a_hint_for_programs(start_node: StartNode) -> None:
+    done = run(
+        "bench", "--url", start_node().base, "--connections", "2", "--redis-url", "redis://127.0.0.1:9/0",
+        "--seconds", "0.3", JWT_KEY=SECRET,
+    )  # fmt: skip
     assert done.returncode == 1
-    assert "2 refused: 2 connection refused" in done.stdout
+    assert "Publishing had to stop" in done.stdout
+    assert "on_error" not in done.stdout + done.stderr
+
+
+def test_the_cpu_per_delivery_is_shown_where_enough_were_made() -> None:
+    node = {"memory_bytes": [None] * 3, "bytes_per_connection": None, "cpu_share": 0.5, "cpu_us_per_delivery": 11.64}
+    assert text.node_line({**node, "deliveries": 20_000}) == "50% of a core, 11.6 µs CPU per delivery"
+    assert "11.6" not in text.node_line({**node, "deliveries": 19_999})
