@@ -24,9 +24,10 @@ test: lint tools tests/js/node_modules/.stamp
 
 # Some tests run the documentation's curl lines, look at processes, or have Prometheus scrape nodes: as root what is
 # missing is installed, else it is told. With CI=true nothing may be left out. Debian would start what it installs as a
-# service; policy-rc.d is its way to be told not to.
+# service; policy-rc.d is its way to be told not to. nginx is off the path of ordinary users, in /usr/sbin.
 tools:
-	@missing=""; for t in $(TOOLS); do command -v "$${t%%:*}" >/dev/null || missing="$$missing $${t##*:}"; done; \
+	@missing=""; PATH="$$PATH:/usr/sbin"; \
+	for t in $(TOOLS); do command -v "$${t%%:*}" >/dev/null || missing="$$missing $${t##*:}"; done; \
 	idle() { test -e /usr/sbin/policy-rc.d || { trap 'rm -f /usr/sbin/policy-rc.d' EXIT; \
 		printf '#!/bin/sh\nexit 101\n' >/usr/sbin/policy-rc.d && chmod +x /usr/sbin/policy-rc.d; }; }; \
 	test -z "$$missing" || { test "$$(id -u)" = 0 && command -v apt-get >/dev/null && idle && apt-get update -qq && \
