@@ -89,6 +89,19 @@ def test_a_client_that_cuts_its_connection_gets_what_it_missed_once(dev: str, op
     expect(page.locator("#state")).to_have_text("left")
 
 
+def test_who_sends_to_somebody_away_is_told_so(dev: str, open_page: OpenPage) -> None:
+    admin = open_page(f"{dev}/admin")
+    admin.get_by_label("Client", exact=True).fill("nobody-here")
+    send(admin, "lost")
+    expect(admin.locator("#sent.warn")).to_contain_text("Nobody is listening there now")
+    join(open_page(f"{dev}/client"), "latency")
+    admin.get_by_label("Client", exact=True).fill("latency")
+    send(admin, "found")
+    expect(admin.locator("#sent.good")).not_to_contain_text("Nobody")
+    expect(admin.locator("#latency")).to_contain_text("ms")
+    expect(admin.locator("#latency")).to_contain_text("ago")  # it stays when nothing more is on its way
+
+
 def test_a_job_is_told_in_every_dialect_over_the_death_of_both_nodes(dev: str, open_page: OpenPage) -> None:
     page = open_page(f"{dev}/demo")
     page.get_by_role("button", name="Character").click()
@@ -111,6 +124,9 @@ def test_a_job_is_told_in_every_dialect_over_the_death_of_both_nodes(dev: str, o
     expect(picture).to_be_visible()
     page.reload()
     expect(picture).to_be_visible()
+    native_pane = page.get_by_role("region", name="Frames of native")
+    expect(native_pane).to_contain_text("The end: the job has ended.")
+    expect(native_pane).not_to_contain_text("Disconnected")  # its state alone told of the end
 
 
 def test_redis_that_comes_back_empty_is_told_as_a_loss(dev: str, open_page: OpenPage) -> None:
@@ -148,6 +164,11 @@ def test_the_admin_page_shows_nothing_to_who_has_no_token_for_it(serve: Node, op
 def test_in_production_a_client_joins_with_its_token(serve: Node, open_page: OpenPage) -> None:
     page = open_page(f"{serve.base}/client")
     page.get_by_label("Name", exact=True).fill("ann")
+    page.get_by_role("button", name="Join").click()
+    expect(page.get_by_role("alert")).to_contain_text("put yours into the field Token")
+    page.get_by_label("Token", exact=True).fill("nonsense")
+    page.get_by_role("button", name="Join").click()
+    expect(page.get_by_role("alert")).to_contain_text("does not take your token. The token is not a JWT")
     page.get_by_label("Token", exact=True).fill(token("bob"))
     page.get_by_role("button", name="Join").click()
     expect(page.get_by_role("alert")).to_contain_text("may not be read with this token")
