@@ -9,9 +9,11 @@ from typing import Final
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
+from starlette.types import Message
 
 from gateway.exceptions import Conflict, NotFound, TooLarge, Unavailable
 from gateway.node import Node
+from gateway.principal import Principal
 from publisher import BufferFull, EventTooLarge, JobExists, JobFinished, JobNotFound
 
 Handler = Callable[[Node, Request], Awaitable[Response]]
@@ -27,14 +29,27 @@ def endpoint(node: Node, path: str, **handlers: Handler) -> Route:
 
     async def answer(request: Request) -> Response:
         if request.method not in SAFE_METHODS:
-            await node.caller(request)
+            caller = await node.caller(request)
             if node.degraded:
                 raise Unavailable("The node has lost Redis; try again later.")
+            request = _while_allowed(node, caller, request)
         handler = handlers["GET" if request.method == "HEAD" else request.method]
         with publisher_errors():
             return await handler(node, request)
 
     return Route(path, answer, methods=list(handlers))
+
+
+def _while_allowed(node: Node, caller: Principal, request: Request) -> Request:
+    """The same request, whose body ends with :class:`~gateway.exceptions.Unauthorized` once its caller is revoked."""
+    receive = request.receive
+
+    async def checked() -> Message:
+        message = await receive()
+        node.check_revoked(caller)
+        return message
+
+    return Request(request.scope, checked)
 
 
 @contextlib.contextmanager
