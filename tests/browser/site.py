@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -71,10 +71,13 @@ def _figure(node: Node, name: str, **labels: str) -> int:
 def running_site(redis_url: str, prefix: str, folder: Path, **settings: Any) -> Iterator[Site]:
     """``settings`` are those of both nodes; browsers come back at once unless they say otherwise."""
     given: dict[str, Any] = {"RETRY_MS": "50-100", "LOG_LEVEL": "debug", **settings}
-    with (
-        Node(redis_url, prefix, **given) as first,
-        Node(redis_url, prefix, **given) as second,
-        Nginx(folder, first.port, second.port) as nginx,
-        Publisher.from_url(redis_url, prefix=prefix, history_events=KEPT_EVENTS) as publisher,
-    ):
-        yield Site((first, second), nginx, publisher)
+    nodes = (Node(redis_url, prefix, **given), Node(redis_url, prefix, **given))
+    with ExitStack() as stack:
+        for node in nodes:
+            stack.callback(node.close)
+            node.start(wait_ready=False)
+        for node in nodes:
+            node.wait_ready()
+        nginx = stack.enter_context(Nginx(folder, nodes[0].port, nodes[1].port))
+        publisher = stack.enter_context(Publisher.from_url(redis_url, prefix=prefix, history_events=KEPT_EVENTS))
+        yield Site(nodes, nginx, publisher)
