@@ -7,10 +7,10 @@ from gateway.metric_rows import PREFIX, ROWS, Row
 _HEAD = f"""\
 # Metrics
 
-What `GET /metrics` tells Prometheus of one node; every name begins with `{PREFIX}_`. No label ever holds a user, a
-job or a channel, so the number of series does not grow with the load. All label values are there from the start, with
-0, so that a rate sees the first event too. How to scrape, the dashboard and the alerts: see
-[how to monitor](../howto/monitor.md).
+What `GET /metrics` tells Prometheus of one node. The tables leave out the prefix that every name carries:
+`{ROWS[0].name}` is `{PREFIX}_{ROWS[0].name}`. No label ever holds a user, a job or a channel, so the number of series does not grow with
+the load. All label values are there from the start, with 0, so that a rate sees the first event too. How to scrape, the
+dashboard and the alerts: see [how to monitor](../howto/monitor.md).
 
 This page is generated: `python -m gateway.metrics_reference > docs/reference/metrics.md`.
 
@@ -20,7 +20,7 @@ This page is generated: `python -m gateway.metrics_reference > docs/reference/me
 
 _PROCESS = """
 The process tells of itself in the usual names: `process_cpu_seconds_total`, `process_start_time_seconds` and, on Linux,
-`process_resident_memory_bytes`. Worry where the memory per stream (about 15 KiB and what `queue_bytes` says) grows over
+`process_resident_memory_bytes`. Worry where the memory per stream (about 6 KiB and what `queue_bytes` says) grows over
 days, or where the CPU time grows by more than 0.8 s per second: a node uses one core.
 """
 

@@ -11,25 +11,27 @@ from typing import Final, NamedTuple
 from gateway.limits import FREQUENT, RESERVE
 
 REFUSAL_S: Final = (5, 30)
-"""A refused stream is told to come back after a number of seconds from here, skewed towards the end."""
+"""A refused stream is told to come back after so many seconds, each in this range as likely as the others."""
 
 
 @dataclass(frozen=True, slots=True)
 class Costs:
     """What was measured on one machine; microseconds of one core, bytes."""
 
-    steady_us: float = 9.4
+    steady_us: float = 11.0
     """Node: a delivery that is a write of its own."""
-    joined_us: float = 0.09
+    joined_us: float = 0.3
     """Node: a delivery that shares its write with many."""
-    open_us: float = 550.0
-    """Node: a stream that opens or resumes."""
-    stream_bytes: float = 20 * 1024
-    """Node: an idle stream."""
-    own_us: float = 100.0
+    open_us: float = 450.0
+    """Node: a stream with a token that opens a channel of its own; 250 to 330 where others listen to it already."""
+    stream_bytes: float = 7.2 * 1024
+    """Node: an idle stream with a token and a channel of its own; 6 KiB where others listen to it already."""
+    own_us: float = 90.0
     """Node: an event for one stream alone, from Redis to the socket."""
-    publish_us: float = 28.0
-    """Redis: an event, before anybody hears it; 50 to 75 for one alone, 11 in batches."""
+    node_bytes: float = 55 * 2**20
+    """Node: a process without streams."""
+    publish_us: float = 30.0
+    """Redis: an event, before anybody hears it; 30 to 75 one by one, 9 in lists of 64 and more."""
     push_us: float = 1.5
     """Redis: an event to one more node; 5 for one alone, 0.3 in batches."""
     arrive_us: float = 24.0
@@ -101,7 +103,7 @@ def need(load: Load, costs: Costs, per_node: int = 20_000) -> Need:
     return Need(
         nodes,
         each * _node_us(load, costs) / 1e6,
-        each * costs.stream_bytes,
+        costs.node_bytes + each * costs.stream_bytes,
         sum(parts.values()),
         (own + load.shared_per_s * nodes) * load.event_bytes,
         parts,
@@ -118,7 +120,7 @@ class Storm:
     over_s: float = 0.0
     rate_per_s: float = 500.0
     """``GATEWAY_CONNECT_RATE_PER_S`` of each of the other nodes; 0: no limit."""
-    open_us: float = 550.0
+    open_us: float = Costs().open_us
     room: int | None = None
     """Streams that each of the others has room for; None: enough."""
     one_user: bool = False
@@ -183,7 +185,7 @@ def storm(plan: Storm) -> Return:
 
 
 def refused_pause_s(chance: random.Random) -> float:
-    return chance.uniform(chance.randint(*REFUSAL_S), REFUSAL_S[1])
+    return chance.uniform(*REFUSAL_S)
 
 
 def _admitted(node: _Node, now: float, plan: Storm) -> bool:

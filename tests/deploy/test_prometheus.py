@@ -30,14 +30,22 @@ SELECTOR = re.compile(r"(?:(?:job|instance):)?(?:sse_gateway|process)_[\w:]+(?:\
 READER = token("ann", channels=["topic:*"])
 
 
+AUTHORIZATION = re.compile(
+    r"^    # (authorization:\n)    # (  type: .*\n)    # (  credentials_file: .*\n)", re.MULTILINE
+)
+
+
 def copied(folder: Path, *nodes: Node) -> Path:
-    """The example configuration in a folder of the test's own, for these nodes, with an interval of a second."""
+    """The example configuration in a folder of the test's own, for these nodes, with an interval of a second and with
+    the token that they want."""
     shutil.copytree(DEPLOY, folder, dirs_exist_ok=True)
     (folder / "metrics.token").write_text(SCRAPE_TOKEN)
     config = folder / "prometheus.yml"
     text = config.read_text("utf-8")
     text, intervals = re.subn(r"(_interval: )15s", r"\g<1>1s", text)
     assert intervals == 2
+    text, blocks = AUTHORIZATION.subn(r"    \1    \2    \3", text)
+    assert blocks == 1
     if nodes:
         for example, node in zip(("127.0.0.1:8001", "127.0.0.1:8002"), nodes, strict=True):
             assert text.count(example) == 1
@@ -122,6 +130,8 @@ async def test_every_rule_and_every_panel_has_data_of_two_nodes(
 
 
 def test_promtool_finds_nothing_wrong(tmp_path: Path) -> None:
+    """Neither in the example as it is, nor with its options."""
+    assert "SUCCESS" in promtool("check", "config", "prometheus.yml", cwd=DEPLOY)
     folder = copied(tmp_path).parent
     assert "SUCCESS" in promtool("check", "config", "prometheus.yml", cwd=folder)
     assert "SUCCESS" in promtool("check", "rules", "rules.yml", cwd=folder)

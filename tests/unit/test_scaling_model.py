@@ -28,9 +28,11 @@ def test_the_connect_rate_bounds_how_many_come_back_in_any_time() -> None:
 
 
 def test_more_nodes_take_a_dead_ones_streams_sooner() -> None:
-    times = [storm(Storm(10_000, nodes)).until(1) for nodes in (1, 2, 4, 9)]
-    assert times == sorted(times, reverse=True)
-    assert times[-1] < 6
+    storms = [storm(Storm(10_000, nodes)) for nodes in (1, 2, 4, 9)]
+    refusals = [found.refusals for found in storms]
+    assert refusals == sorted(refusals, reverse=True)
+    assert storms[0].until(0.5) > storms[1].until(0.5) > storms[2].until(0.5)
+    assert storms[-1].until(1) < 6 < storms[0].until(1)
 
 
 def test_a_drain_leaves_no_peak_where_a_death_does() -> None:
