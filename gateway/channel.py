@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
@@ -33,6 +34,7 @@ class Channel:
         "name",
         "part",
         "position",
+        "reading",
         "seen",
         "size",
         "tag",
@@ -53,6 +55,8 @@ class Channel:
         self.keeping = False
         """Whether events are remembered: somebody joins, or has done so just now."""
         self.cooling = False
+        self.reading: asyncio.Future[None] | None = None
+        """Done when somebody of a crowd has read the history."""
         self.tail: deque[Event] = deque()
         self.tail_bytes = 0
         self.idle_since: float | None = None

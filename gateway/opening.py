@@ -144,15 +144,33 @@ class Opening:
             # No state is to be told, unless something was missed that cannot be replayed.
             here = self._remembered(channel, mine)
             if here is None and mine is not None:
-                here = await self._node.history.read(channel.name, after)
-                if channel.joiners > 1:  # a crowd
-                    channel.recall(here)
+                here, asked = await self._resumed(channel, mine)
             if here is not None and (mine is None or continuity.missed(mine, here) is not None):
                 return Read(here, [], asked)
         snapshot, jobs = await newest(self._node.history, channel.name, after, everything=bool(self._cursor))
-        if channel.joiners > 1:
-            channel.recall(snapshot)
         return Read(snapshot, jobs, asked)
+
+    async def _resumed(self, channel: Channel, mine: Position) -> tuple[Snapshot, Position | None]:
+        """The events after ``mine``, and where the hub stood when they were asked for. What the first of a crowd reads
+        serves all who come while it does."""
+        if channel.reading is not None:
+            await asyncio.wait([channel.reading])
+            here = self._remembered(channel, mine)
+            if here is not None:
+                return here, here.top
+        reading: asyncio.Future[None] = self._loop.create_future()
+        channel.reading = channel.reading or reading
+        asked = channel.position
+        try:
+            here = await self._node.history.read(channel.name, mine.seq if asked is None else min(mine.seq, asked.seq))
+            if self._node.hub.learn(channel, here, asked) and channel.joiners > 1:
+                channel.recall(here)
+            self._node.hub.flush()
+            return here, asked
+        finally:
+            if channel.reading is reading:
+                channel.reading = None
+            reading.set_result(None)
 
     def _remembered(self, channel: Channel, mine: Position | None) -> Snapshot | None:
         """What a read would bring, if the node knows it already."""
