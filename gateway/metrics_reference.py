@@ -8,9 +8,9 @@ _HEAD = f"""\
 # Metrics
 
 What `GET /metrics` tells Prometheus of one node. The tables leave out the prefix that every name carries:
-`{ROWS[0].name}` is `{PREFIX}_{ROWS[0].name}`. No label ever holds a user, a job or a channel, so the number of series does not grow with
-the load. All label values are there from the start, with 0, so that a rate sees the first event too. How to scrape, the
-dashboard and the alerts: see [how to monitor](../howto/monitor.md).
+`{ROWS[0].name}` is `{PREFIX}_{ROWS[0].name}`. No label ever holds a user, a job or a channel, so the number of
+series does not grow with the load. All label values are there from the start, with 0, so that a rate sees the first
+event too. How to scrape, the dashboard and the alerts: see [how to monitor](../howto/monitor.md).
 
 This page is generated: `python -m gateway.metrics_reference > docs/reference/metrics.md`.
 
