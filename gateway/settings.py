@@ -175,8 +175,8 @@ class Settings:
         values.boolean,
         "false",
         "true, false",
-        "Whether `topic:presence` tells when a client's first stream over all nodes opens and its last one ends. The "
-        "same on all nodes.",
+        "Whether `topic:presence` tells when a client's first stream over all nodes opens and its last one ends; "
+        "where false it stays silent, and over HTTP nobody can publish on it. The same on all nodes.",
     )
 
     max_connections: int = _row(

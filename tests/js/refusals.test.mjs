@@ -141,6 +141,15 @@ test("data that is not JSON is text, and an event without a type is a message", 
   assert.deepEqual(seen.events.map(({ type, data, raw }) => [type, data, raw]), [["a", "{oops", "{oops"], ["message", 1, "1"]]);
 });
 
+test("an event keeps the trace context that it was published with", async () => {
+  const trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+  const one = (more) => `data: ${JSON.stringify({ channel: "broadcast", seq: 1, epoch: "e", type: "a", time: 1, data: 1, ...more })}\n\n`;
+  const seen = other({ native: true }, stream(one({ traceparent: trace }) + one({}), false));
+  await until(() => seen.events.length === 2);
+  assert.equal(seen.events[0].traceparent, trace);
+  assert.equal("traceparent" in seen.events[1], false);
+});
+
 test("an answer that never begins is given up", async () => {
   const seen = other({ connectTimeoutMs: 100 }, () => {}, stream("data: 1\n\n", false));
   await until(() => seen.events.length === 1);

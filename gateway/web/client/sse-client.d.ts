@@ -72,6 +72,8 @@ export interface StreamEvent<Type extends string = string, Data = any> {
   seq?: number;
   epoch?: string;
   time?: number;
+  /** The W3C trace context that the event was published with, where it has one. */
+  traceparent?: string;
 }
 
 /** The events of a map as a union that `switch (event.type)` narrows. */

@@ -746,8 +746,10 @@ function unwrapped({ type, data: raw, lastEventId: id }, native) {
     // Text is data, too.
   }
   if (native && type === "message" && typeof data?.channel === "string" && typeof data.type === "string") {
-    const { channel, seq, epoch, time } = data;
-    return { type: data.type, data: data.data, raw, id, channel, seq, epoch, time };
+    const { channel, seq, epoch, time, traceparent } = data;
+    const event = { type: data.type, data: data.data, raw, id, channel, seq, epoch, time };
+    if (traceparent !== undefined) event.traceparent = traceparent;
+    return event;
   }
   return { type, data, raw, id };
 }

@@ -9,6 +9,7 @@ const EVERY_MS = 2000;
 let token = "";
 let timer = null;
 let freshAt = 0;
+let lastLatency = null;
 const rates = new Rates();
 const charts = {
   connections: new Chart($("connections-chart"), { label: "Open streams", words: number, least: 5 }),
@@ -54,11 +55,20 @@ function showFigures(stats) {
   const p95 = latency && percentile(stats.latency_bounds_s, latency, 0.95);
   $("connections").textContent = number(stats.totals.connections);
   $("events").textContent = total === null ? "–" : number(total);
-  $("latency").textContent = milliseconds(p95);
+  if (p95 !== null) lastLatency = { p95, at: Date.now() };
+  showLatency();
   charts.connections.add(stats.totals.connections);
   charts.events.add(total);
   charts.latency.add(p95 === Infinity ? 10 : p95);
   showNodes(stats, perNode);
+}
+
+/** Where nothing is on its way now, what was measured last, and when. */
+function showLatency() {
+  if (lastLatency === null) return $("latency").replaceChildren("–", h("small", {}, " until an event reaches somebody"));
+  const age = Date.now() - lastLatency.at;
+  const when = age < EVERY_MS ? "" : ` ${since(lastLatency.at)} ago`;
+  $("latency").replaceChildren(milliseconds(lastLatency.p95), h("small", {}, when));
 }
 
 async function refresh() {

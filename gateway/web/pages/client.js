@@ -85,12 +85,19 @@ async function join(name) {
     onReset: ({ reason }) => note(`Some events cannot be had any more (${reason}).`, "bad"),
     onStateChange: changed,
     onError: (error) => {
-      if (error.final) tell($("problem"), error.message);
+      if (error.final) tell($("problem"), error.code === "unauthorized" ? unwelcome(source, error) : error.message);
       else trouble = error.message;
     },
     onClose: ended,
   });
   controls();
+}
+
+/** What to do about a refusal for want of a good token. */
+function unwelcome(source, error) {
+  if (!source) return "This node lets nobody in without a token: put yours into the field Token, and join again.";
+  const said = /\(\d+: (.*)\)/.exec(error.message)?.[1] ?? "";
+  return `This node does not take your token. ${said} Put another one into the field Token, and join again.`;
 }
 
 function changed({ state, retryInMs }) {

@@ -47,6 +47,12 @@ export class Clients {
     this.#show(found);
   }
 
+  /** Whether a client of this name is connected now, at any node. */
+  async has(name) {
+    const { found } = await this.#read(cursorBefore(name), name);
+    return found.some((each) => each.client_id === name);
+  }
+
   /** Rows that begin with the prefix; reads on, within bounds, where other names lie before them. */
   async #read(cursor, prefix) {
     const found = [];

@@ -2,6 +2,7 @@
 // The pages' own client is sse-client.js; here the raw text is the point, which a parser would hide.
 
 const END = /\r\n\r\n|\n\n|\r\r/;
+const ENDED = "the job has ended";
 const pause = (ms, signal) =>
   new Promise((resolve) => {
     const timer = setTimeout(resolve, ms);
@@ -20,6 +21,17 @@ export function fields(frame) {
   return found;
 }
 
+/** Why the node asks not to come back after this frame, empty where it does not. Pure. */
+export function farewell({ event, data }) {
+  if (event !== "stream.close") return "";
+  try {
+    const { reason, message, reconnect } = JSON.parse(data);
+    return reconnect === false ? (reason === "finished" ? ENDED : message || reason || "the node has ended the stream for good") : "";
+  } catch {
+    return "";
+  }
+}
+
 export class RawStream {
   cursor = "";
   #stop = new AbortController();
@@ -35,7 +47,7 @@ export class RawStream {
     this.token = token;
     this.on = on;
     this.final = final;
-    this.over = false;
+    this.over = "";
     this.#run();
   }
 
@@ -80,7 +92,6 @@ export class RawStream {
           failures = 0;
           this.on.opened(this.cursor);
           await this.#read(answer.body.getReader());
-          if (this.over) return this.on.ended("the job has ended");
           why = "the node ended the stream";
         }
       } catch (error) {
@@ -88,6 +99,7 @@ export class RawStream {
         else if (!(error instanceof TypeError) && error.name !== "AbortError") throw error;
       }
       if (this.#stop.signal.aborted) return;
+      if (this.over) return this.on.ended(this.over);
       if (this.#held) {
         this.on.lost(why, 0);
         continue;
@@ -122,7 +134,7 @@ export class RawStream {
     const found = fields(text);
     if (found.id !== undefined) this.cursor = found.id;
     if (/^\d+$/.test(found.retry ?? "")) this.#retryMs = Math.min(Number(found.retry), 2000);
-    this.over ||= this.final(found);
+    this.over ||= this.final(found) ? ENDED : farewell(found);
     this.on.frame(text, found);
   }
 }

@@ -56,7 +56,9 @@ function showNode(node) {
   setState(row.state, word, kind);
   row.button.disabled = node.state !== "up";
   const many = streams.get(node.id);
-  row.detail.textContent = node.state === "up" && many !== undefined ? `${many} ${many === 1 ? "stream" : "streams"}` : "";
+  // A node that has just begun is counted with its first heartbeat.
+  const counted = many === undefined ? "counting…" : `${many} ${many === 1 ? "stream" : "streams"}`;
+  row.detail.textContent = node.state === "up" ? counted : "no streams";
 }
 
 function showBroker({ state, back_at: backAt }) {

@@ -26,7 +26,9 @@ export function sending(ask, clients) {
     tell($("sent"));
     tell($("send-problem"));
     try {
-      tell($("sent"), `${await send(ask, clients)} (${clock()})`);
+      const { said, heard = true } = await send(ask, clients);
+      $("sent").className = `notice ${heard ? "good" : "warn"}`;
+      tell($("sent"), `${said} (${clock()})`);
     } catch (error) {
       tell($("send-problem"), `Not sent. ${error.message}`);
     }
@@ -48,6 +50,10 @@ async function send(ask, clients) {
   const type = $("type").value.trim();
   const events = channels.map((channel) => ({ channel, type, data }));
   const { receipts } = await ask("v1/events", { method: "POST", body: events.length === 1 ? events[0] : events });
-  if (to === "everybody") return `Sent to everybody: number ${receipts[0].seq} of broadcast.`;
-  return names.length === 1 ? `Sent to ${names[0]}: number ${receipts[0].seq} of its channel.` : `Sent to ${names.length} clients.`;
+  if (to === "everybody") return { said: `Sent to everybody: number ${receipts[0].seq} of broadcast.` };
+  if (names.length > 1) return { said: `Sent to ${names.length} clients.` };
+  const said = `Sent to ${names[0]}: number ${receipts[0].seq} of its channel.`;
+  // It is sent, whatever this question comes to.
+  const heard = await clients.has(names[0]).catch(() => true);
+  return { said: heard ? said : `${said} Nobody is listening there now: a page that comes back gets it, a new one does not.`, heard };
 }
