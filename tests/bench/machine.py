@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tests.support.broker import find_binary
 
-PACKAGES = ("uvicorn", "uvloop", "httptools", "starlette", "redis", "hiredis", "orjson", "sse-starlette")
+PACKAGES = ("uvicorn", "httptools", "starlette", "redis", "hiredis", "orjson", "sse-starlette")
 
 
 def facts() -> dict[str, str]:
