@@ -23,16 +23,19 @@ const streams = () => fetch(`${WORLD.nodes[0]}/v1/stats`, { headers: { Authoriza
   .then((response) => response.json())
   .then(({ nodes }) => nodes.reduce((sum, node) => sum + node.connections, 0));
 
+/** Counting begins when the streams of the test before are no longer counted. */
+const noStreams = () => until(async () => (await streams()) === 0, "the streams of the test before to be gone");
+
 // These count the node's streams, or cut them.
 within("tabs share one connection, and each gets what it asked for", async (browser) => {
   const sub = name("u");
   const tabs = [await browser.tab(), await browser.tab(), await browser.tab()];
-  const before = await streams();
+  await noStreams();
   const topics = tabs.map(() => `topic:${name()}`);
   const all = { channels: topics };
   tabs.forEach((tab, i) => tab.connect([`client:${sub}`, topics[i]], { baseUrl: WORLD.base, token: token(sub, all) }));
   for (const tab of tabs) await tab.attached();
-  await until(async () => (await streams()) === before + 1, "one stream");
+  await until(async () => (await streams()) === 1, "one stream");
   await publish(`client:${sub}`, "note", "for all");
   for (const [i, topic] of topics.entries()) await publish(topic, "tick", i);
   for (const [i, tab] of tabs.entries()) {
@@ -61,13 +64,13 @@ within("a shared connection survives its node, and the tabs lose and repeat noth
 
 within("the last tab that needs a channel ends the stream, and the lead goes with it", async (browser) => {
   const sub = name("u");
-  const before = await streams();
+  await noStreams();
   const tabs = [await browser.tab(), await browser.tab()];
   for (const tab of tabs) tab.connect([`client:${sub}`], options(sub));
   for (const tab of tabs) await tab.attached();
-  await until(async () => (await streams()) === before + 1);
+  await until(async () => (await streams()) === 1);
   for (const tab of tabs) tab.send("close", { key: "main" });
-  await until(async () => (await streams()) === before, "no stream");
+  await until(async () => (await streams()) === 0, "no stream");
   await until(() => browser.leaders.length === 0, "no leader");
 });
 

@@ -36,8 +36,8 @@ def asked(method: str = "GET", *, scheme: str = "http", host: str = "node.exampl
     )
 
 
-def bearer(scope: str | None) -> Request:
-    return asked(authorization=f"Bearer {token('ann', scope=scope)}")
+def bearer(scope: str | None, host: str = "node.example") -> Request:
+    return asked(host=host, authorization=f"Bearer {token('ann', scope=scope)}")
 
 
 @pytest.mark.parametrize("scope", [PUBLISH, STATS, ADMIN])
@@ -66,8 +66,10 @@ async def test_a_bad_token_is_refused_even_where_anybody_may(node: Node) -> None
 
 async def test_in_development_anybody_may_where_the_call_says_so(node: Node) -> None:
     node.dev = True
-    assert (await require_scope(node, asked(), STATS, allow_dev=True)).anonymous
-    assert (await require_scope(node, bearer(None), STATS, allow_dev=True)).subject == "ann"
+    assert (await require_scope(node, asked(host="localhost:8000"), STATS, allow_dev=True)).anonymous
+    assert (await require_scope(node, bearer(None, host="127.0.0.1"), STATS, allow_dev=True)).subject == "ann"
+    with pytest.raises(Forbidden, match="localhost"):
+        await require_scope(node, asked(), STATS, allow_dev=True)
     with pytest.raises(Unauthorized):
         await require_scope(node, asked(), STATS)
 
