@@ -24,7 +24,7 @@ class Waiting:
 
 class Outbox:
     """At most ``limit`` entries with at most ``limit_bytes`` of JSON, and on top of them what must always find room:
-    the last word of each job, and one progress step whose predecessor is in flight and can no longer be replaced."""
+    the last word of each job, and one progress step whose predecessor may be on its way and is no longer replaced."""
 
     def __init__(self, limit: int, limit_bytes: int = BUFFER_BYTES) -> None:
         self._limit = limit
@@ -60,10 +60,16 @@ class Outbox:
         self._append(entry, record)
 
     def _follows_flying(self, entry: Entry, record: JobRecord | None) -> bool:
-        """Whether this is progress of the job whose newest waiting progress is in flight."""
-        if record is None or self._flying is None or not isinstance(entry, Step) or entry.op != "progress":
+        """Whether this is progress of the job whose newest waiting progress may be on its way."""
+        if record is None or not isinstance(entry, Step) or entry.op != "progress":
             return False
-        return self._progress.get(record) == self._flying.number
+        newest = self._waiting.get(self._progress.get(record, 0))
+        return newest is not None and self._flew(newest)
+
+    def _flew(self, waiting: Waiting) -> bool:
+        """Whether a call with it may have reached Redis, whatever came back. Then it has to land: in Cluster it may be
+        on the job's channel already, and only a retry brings it to the owner's."""
+        return waiting is self._flying or waiting.entry.tried
 
     def check_room(self, entries: Sequence[Entry]) -> None:
         """Raise :class:`BufferFull` where these would not fit as plain events."""
@@ -86,7 +92,7 @@ class Outbox:
     def _supersede(self, newer: Step, record: JobRecord) -> bool:
         """Merge the job's waiting progress into a newer step; whether there was any."""
         older = self._waiting.get(self._progress.get(record, 0))
-        if older is None or older is self._flying or not isinstance(older.entry, Step):
+        if older is None or self._flew(older) or not isinstance(older.entry, Step):
             return False
         newer.changes = {**older.entry.changes, **newer.changes}
         self._remove(older)
@@ -105,7 +111,7 @@ class Outbox:
         self._flying = None
 
     def grounded(self) -> None:
-        """The entry in flight could not be sent; it is still the first."""
+        """Nobody knows whether the entry in flight arrived; it is still the first."""
         self._flying = None
 
     def _remove(self, waiting: Waiting) -> None:

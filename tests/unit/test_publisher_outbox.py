@@ -55,6 +55,19 @@ def test_progress_in_flight_is_not_replaced() -> None:
     assert [orjson.loads(e.changes["progress"]) for e in emptied(box) if isinstance(e, Step)] == [10, 30]
 
 
+def test_progress_that_may_have_reached_redis_is_never_replaced_again() -> None:
+    """In Cluster it may be on the job's channel and not yet on the owner's, where only a retry brings it."""
+    box, record = Outbox(1), a_record()
+    box.offer(progress(10), record)
+    flying = box.head()
+    assert flying is not None
+    flying.entry.tried = True
+    box.grounded()
+    for value in (20, 30):
+        box.offer(progress(value), record)
+    assert [orjson.loads(e.changes["progress"]) for e in emptied(box) if isinstance(e, Step)] == [10, 30]
+
+
 def test_a_buffer_is_full_of_bytes_too_and_takes_a_jobs_last_word() -> None:
     box, record = Outbox(1000, 300), a_record()
     box.offer(calls.draft(OPTIONS, "broadcast", "t", "x" * 198))
