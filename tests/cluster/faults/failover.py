@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import asyncio
 
+import redis
+
 from tests.cluster.backend import SERVICE, caught_up, client
 from tests.cluster.faults.fault import Hold
 from tests.cluster.world import World
@@ -42,7 +44,15 @@ async def ordered(world: World, hold: Hold) -> None:
     await until(trio.in_sync, "the replica to have everything", FAILOVER_S)
     _, replica = await trio.roles()
     async with client(trio.sentinels[0]) as sentinel:
-        await sentinel.execute_command("SENTINEL", "FAILOVER", SERVICE)
+
+        async def agrees() -> bool:
+            try:
+                await sentinel.execute_command("SENTINEL", "FAILOVER", SERVICE)
+            except redis.ResponseError:  # NOGOODSLAVE: it has not seen yet that the replica is well again
+                return False
+            return True
+
+        await until(agrees, "Sentinel to take the order", FAILOVER_S)
     await _promoted(world, replica)
     await world.accepted(SOME_EVENTS)
     await until(trio.in_sync, "the old primary to follow the new one", FAILOVER_S)
