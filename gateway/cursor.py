@@ -42,12 +42,16 @@ def part(channel_tag: str, position: Position) -> bytes:
         return f"{channel_tag}.0".encode()
     if position == UNKNOWN:
         return f"{channel_tag}.-".encode()
-    return f"{channel_tag}.{position.epoch}.{position.seq}.{position.mark}".encode()
+    return _joined(channel_tag, position)
 
 
 def event_part(channel_tag: str, event: Event) -> bytes:
     """The part of a channel whose newest event this is."""
-    return f"{channel_tag}.{event.epoch}.{event.seq}.{event.mark}".encode()
+    return _joined(channel_tag, event)
+
+
+def _joined(channel_tag: str, place: Position | Event) -> bytes:
+    return f"{channel_tag}.{place.epoch}.{place.seq}.{place.mark}".encode()
 
 
 def parse(text: str) -> dict[str, Position]:

@@ -138,8 +138,6 @@ class Opening:
         """The events after the older of the cursor and the channel's own position, and the newest state."""
         asked = channel.position
         mine = self._known.get(channel.tag)
-        afters = [position.seq for position in (mine, asked) if position is not None]
-        after = min(afters) if afters else None
         if not channel.is_job and channel.tag not in self._untold:
             # No state is to be told, unless something was missed that cannot be replayed.
             here = self._remembered(channel, mine)
@@ -147,7 +145,8 @@ class Opening:
                 here, asked = await self._resumed(channel, mine)
             if here is not None and (mine is None or continuity.missed(mine, here) is not None):
                 return Read(here, [], asked)
-        snapshot, jobs = await newest(self._node.history, channel.name, after, everything=bool(self._cursor))
+        history, after = self._node.history, _after(mine, asked)
+        snapshot, jobs = await newest(history, channel.name, after, everything=bool(self._cursor))
         return Read(snapshot, jobs, asked)
 
     async def _resumed(self, channel: Channel, mine: Position) -> tuple[Snapshot, Position | None]:
@@ -162,7 +161,7 @@ class Opening:
         channel.reading = channel.reading or reading
         asked = channel.position
         try:
-            here = await self._node.history.read(channel.name, mine.seq if asked is None else min(mine.seq, asked.seq))
+            here = await self._node.history.read(channel.name, _after(mine, asked))
             if self._node.hub.learn(channel, here, asked) and channel.joiners > 1:
                 channel.recall(here)
             self._node.hub.flush()
@@ -281,3 +280,8 @@ class Opening:
             return
         self._node.metrics.resumes["replayed" if events else "current"] += 1
         stream.replay(channel, events)
+
+
+def _after(mine: Position | None, asked: Position | None) -> int | None:
+    """The number after which events are wanted: that of the older of the two positions; None reads no events."""
+    return min([position.seq for position in (mine, asked) if position is not None], default=None)
