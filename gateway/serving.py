@@ -4,80 +4,47 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
+import dataclasses
 import logging
 import os
 import socket
+import time
 from collections.abc import Callable
 from typing import Final
 
 import uvicorn
-from starlette.routing import BaseRoute
+from starlette.applications import Starlette
 
-from gateway import logs
-from gateway.app import create_app
+from gateway.app import ExtraRoutes, Gather, create_app, create_router, no_routes
+from gateway.auth.client_address import TrustedProxies
+from gateway.listening import url
+from gateway.logs import output
+from gateway.logs.log import Log
 from gateway.node import Node
-from gateway.protocol import GatewayProtocol
 from gateway.server import GatewayServer
-from gateway.settings import Settings
+from gateway.settings.settings import Settings
+from gateway.sockets import file_limit
+from gateway.sockets.body_room import BodyRoom
+from gateway.sockets.crowd import Crowd
+from gateway.sockets.protocol import GatewayProtocol
+from gateway.sockets.turns import new_loop
+from gateway.streams.router import Router
 from gateway.version import version
 
-log = logging.getLogger("gateway.node")
+log = Log("gateway.node")
 
 BACKLOG: Final = 4096
+"""Connections that the kernel keeps until they are accepted."""
+ACCEPTS: Final = 8
+"""Connections accepted in one turn of the loop: who comes in crowds must not take the others' turns, nor all files."""
 KEEP_ALIVE_S: Final = 75
 """Longer than the idle limit of the usual balancers (60 s): theirs must be the side that closes."""
 GRACE_S: Final = 3
 """After the drain only short requests are left."""
 SEND_BUFFER: Final = 64 * 1024
 """Without it about 4 MB vanish in kernel buffers before a stalled peer is noticed."""
-SPARE_SOCKETS: Final = 1000
-"""For short requests and health checks beside the streams."""
-ExtraRoutes = Callable[[Node], list[BaseRoute]]
-
-
-class CannotBind(Exception):
-    """The address cannot be listened on; the sentence says why."""
-
-
-def bind(host: str, port: int) -> socket.socket:
-    """A socket on this address that does not listen yet; port 0 takes a free one. Raises :class:`CannotBind`."""
-    try:
-        family, kind, protocol, _, address = socket.getaddrinfo(
-            host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-    except (OSError, UnicodeError):
-        raise CannotBind(f"The host {host} is not known here; use an address of this machine.") from None
-    sock = socket.socket(family, kind, protocol)
-    try:
-        if os.name == "posix":
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if family == socket.AF_INET6:
-            with contextlib.suppress(OSError):
-                sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)  # "::" takes IPv4 as well
-        sock.bind(address)
-    except OSError as error:
-        sock.close()
-        raise CannotBind(_why(error, host, port)) from None
-    sock.set_inheritable(False)
-    return sock
-
-
-def _why(error: OSError, host: str, port: int) -> str:
-    if error.errno == errno.EADDRINUSE:
-        return f"Port {port} on {host} is in use; stop what listens there, or choose another one with --port."
-    if error.errno == errno.EACCES:
-        return f"Port {port} is reserved for the administrator; choose one above 1023 with --port."
-    if error.errno == errno.EADDRNOTAVAIL:
-        return f"{host} is not an address of this machine; choose another one with --host."
-    return f"{host}:{port} cannot be listened on: {error.strerror}."
-
-
-def url(sock: socket.socket) -> str:
-    """The base URL that reaches this socket; for a wildcard address the loopback one."""
-    host, port = sock.getsockname()[:2]
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+UNSAID_LACK: Final = 0.1
+"""Of the streams that are wished for; where the files do for nearly all of them, nobody need be woken."""
 
 
 def run(
@@ -85,36 +52,61 @@ def run(
     sock: socket.socket,
     *,
     dev: bool = False,
-    extra: ExtraRoutes = lambda node: [],
-    started: Callable[[], None] = lambda: None,
+    extra: ExtraRoutes = no_routes,
+    gather: Gather | None = None,
+    started: Callable[[ServingProcess], None] = lambda process: None,
 ) -> int:
-    """Serve until a signal, and drain; the exit code. ``started`` is called once it listens.
+    """Serve until a signal, and drain; the exit code. ``started`` is called once it listens; ``gather`` asks all
+    processes that share the port what they count.
 
     Redis may be away: the node starts all the same, and ``/readyz`` says 503 until it is there.
     """
-    logs.configure(settings.log_format, settings.log_level)
-    process = _Process()
-    node = Node(settings, version=version(), dev=dev, on_crash=process.crash)
-    base = url(sock)
+    output.configure(settings.log_format, settings.log_level)
+    settings, most_sockets = _within_files(settings)
+    # uvloop made new streams dearer and nothing cheaper: docs/explanation/benchmarks.md
+    with asyncio.Runner(loop_factory=new_loop) as runner:
+        return runner.run(_serve(settings, most_sockets, sock, dev, extra, gather, started))
+
+
+async def _serve(
+    settings: Settings,
+    most_sockets: int,
+    sock: socket.socket,
+    dev: bool,
+    extra: ExtraRoutes,
+    gather: Gather | None,
+    started: Callable[[ServingProcess], None],
+) -> int:
+    process = ServingProcess(settings, dev)
+    node = process.node
 
     def tell_started() -> None:
-        log.info("node.started url=%s id=%s version=%s pid=%d", base, node.id, node.version, os.getpid())
-        started()
+        log.info("node.started", url=url(sock) + settings.root_path, id=node.id, version=node.version, pid=os.getpid())
+        started(process)
 
-    async def drain() -> None:
-        process.loop = asyncio.get_running_loop()
-        await node.drain()
-
+    app = create_app(node, extra, gather)
     process.server = GatewayServer(
-        _config(create_app(node, extra(node)), settings),
-        drain=drain,
-        hurry=lambda: process.soon(node.hurry),
+        _config(app, create_router(node, app), settings, most_sockets),
+        drain=node.streams.drain,
+        hurry=lambda: process.soon(process.hurry),
+        backlog=BACKLOG,
         started=tell_started,
     )
     _tune(sock, int(settings.write_timeout_s * 1000))
-    process.server.run([sock])
-    log.info("node.stopped crashed=%s", process.crashed)
+    await process.server.serve([sock])
+    log.info("node.stopped", crashed=process.crashed)
     return 1 if process.crashed else 0
+
+
+def _within_files(settings: Settings) -> tuple[Settings, int]:
+    """The same, with no more streams than this process may have files; and how many sockets it may hold."""
+    files = file_limit.raised()
+    found = file_limit.share(files, settings.max_connections)
+    wanted = settings.max_connections
+    if found.streams < wanted:
+        level = logging.WARNING if found.streams < wanted * (1 - UNSAID_LACK) else logging.INFO
+        log.at(level, "node.few_files", files=files, streams=found.streams, max_connections=wanted)
+    return dataclasses.replace(settings, max_connections=found.streams), found.sockets
 
 
 def _tune(listener: socket.socket, user_timeout_ms: int) -> None:
@@ -134,41 +126,46 @@ def _tune(listener: socket.socket, user_timeout_ms: int) -> None:
                 listener.setsockopt(socket.IPPROTO_TCP, option, value)
 
 
-def _config(app: object, settings: Settings) -> uvicorn.Config:
+def _config(app: Starlette, find: Router, settings: Settings, most_sockets: int) -> uvicorn.Config:
     class Protocol(GatewayProtocol):
-        max_sockets = settings.max_connections + SPARE_SOCKETS if settings.max_connections else 0
+        router = find
+        crowd = Crowd(most_sockets, time.monotonic)
+        bodies = BodyRoom()
+        trusted = TrustedProxies(settings.trusted_proxies)
 
     return uvicorn.Config(
-        app,  # type: ignore[arg-type]
+        app,
         http=Protocol,
-        loop="asyncio",  # uvloop made new streams dearer and nothing cheaper: docs/explanation/benchmarks.md
         ws="none",
         lifespan="on",
         log_config=None,
         access_log=False,  # it would print query strings, and with them tickets
         server_header=False,
-        proxy_headers=bool(settings.trusted_proxies),
-        forwarded_allow_ips=list(settings.trusted_proxies),
+        proxy_headers=False,  # gateway.http.forwarded does that
         timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=GRACE_S,
-        backlog=BACKLOG,
+        backlog=ACCEPTS,
     )
 
 
-class _Process:
-    """What a signal, and a background task that died, may do to the server."""
+class ServingProcess:
+    """A node in its process: what signals, other processes, and a background task that died may do to it."""
 
-    def __init__(self) -> None:
-        self.server: GatewayServer | None = None
-        self.loop: asyncio.AbstractEventLoop | None = None
+    server: GatewayServer
+
+    def __init__(self, settings: Settings, dev: bool) -> None:
+        self._loop = asyncio.get_running_loop()
         self.crashed = False
+        self.node = Node(settings, version=version(), dev=dev, on_crash=self.crash)
 
     def crash(self) -> None:
         self.crashed = True
-        if self.server is not None:
-            self.server.should_exit = True
+        self.server.should_exit = True
+
+    def hurry(self) -> None:
+        """Cut the drain short."""
+        self.node.streams.hurry()
 
     def soon(self, action: Callable[[], None]) -> None:
         """Let the loop do it; may be called from a signal handler."""
-        if self.loop is not None:
-            self.loop.call_soon_threadsafe(action)
+        self._loop.call_soon_threadsafe(action)

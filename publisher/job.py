@@ -5,21 +5,27 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import UnionType
-from typing import Any, Final
+from typing import Any, Final, Literal, TypeAlias
 
 from publisher import channels
-from publisher.jsontext import load_stored
+from publisher.jsontext import dump, load_stored
+
+Status: TypeAlias = Literal["pending", "active", "completed", "failed", "cancelled"]
 
 _PLAIN = (
     "job_id",
     "kind",
     "owner",
     "status",
+    "attempt",
+    "paused",
     "progress",
     "stage",
     "message",
     "current",
     "total",
+    "rate",
+    "eta_s",
     "result",
     "error",
     "created_at",
@@ -27,28 +33,35 @@ _PLAIN = (
     "finished_at",
     "meta",
 )
+_KNOWN: Final = frozenset({*_PLAIN, "lease_until"})
 _KINDS: Final[Mapping[str, type | UnionType]] = {
     **dict.fromkeys(("job_id", "kind", "owner", "status", "stage", "message"), str),
-    **dict.fromkeys(("progress", "current", "total"), int | float),
-    **dict.fromkeys(("created_at", "started_at", "finished_at"), int),
+    **dict.fromkeys(("progress", "current", "total", "rate", "eta_s"), int | float),
+    **dict.fromkeys(("attempt", "lease_until", "created_at", "started_at", "finished_at"), int),
     **dict.fromkeys(("error", "meta"), dict),
+    "paused": bool,
 }
 """What a field must be; a result may be anything."""
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """The newest state of a job. Times are ms since the Unix epoch; ``progress`` goes from 0 to 100."""
+    """The newest state of a job. Times are ms since the Unix epoch; ``progress`` goes from 0 to 100; ``rate`` is items
+    per second, ``eta_s`` the seconds that are left by it; ``attempt`` counts from 1."""
 
     job_id: str
     kind: str
     owner: str | None = None
-    status: str = "pending"
+    status: Status = "pending"
+    attempt: int = 1
+    paused: bool = False
     progress: float = 0
     stage: str | None = None
     message: str | None = None
     current: float | None = None
     total: float | None = None
+    rate: float | None = None
+    eta_s: float | None = None
     result: Any = None
     error: dict[str, Any] | None = None
     created_at: int | None = None
@@ -56,11 +69,18 @@ class Job:
     finished_at: int | None = None
     meta: dict[str, Any] | None = None
     items: list[dict[str, Any]] = field(default_factory=list)
+    lease_until: int | None = None
+    """When its worker counts as lost (ms since the Unix epoch), if it gives no sign of life; not in :meth:`as_dict`."""
 
     @property
     def finished(self) -> bool:
         """Whether it has ended: completed, failed or cancelled."""
         return self.status in channels.FINISHED
+
+    def may_be_lost(self, now: float) -> bool:
+        """Whether its worker should have given a sign of life by ``now`` (seconds since the Unix epoch). Only a hint:
+        Redis decides by its own clock, see :meth:`publisher.Publisher.expire_job`."""
+        return self.status == "active" and self.lease_until is not None and self.lease_until < now * 1000
 
     def as_dict(self) -> dict[str, Any]:
         """The job as JSON data, with every field, absent ones as None."""
@@ -83,7 +103,7 @@ def from_state(state: Mapping[bytes, bytes]) -> Job | None:
             item_field, _, item_id = name.removeprefix("item:").partition(":")
             if item_field in channels.ITEM_FIELDS and item_id:
                 items.setdefault(item_id, {"item_id": item_id})[item_field] = load_stored(raw_value)
-        elif name in _PLAIN:
+        elif name in _KNOWN:
             value = load_stored(raw_value)
             if _fits(name, value):
                 plain[name] = value
@@ -94,6 +114,14 @@ def from_state(state: Mapping[bytes, bytes]) -> Job | None:
     return Job(**plain, items=list(items.values()))
 
 
+def from_event(data: bytes) -> Job | None:
+    """The job that the data of a ``job.created`` describes; None where it is not one that this publisher made."""
+    fields = load_stored(data)
+    if not isinstance(fields, dict):
+        return None
+    return from_state({name.encode(): dump(value) for name, value in fields.items() if value is not None})
+
+
 def _fits(name: str, value: object) -> bool:
     kind = _KINDS.get(name, object)
-    return isinstance(value, kind) and not (isinstance(value, bool) and kind is not object)
+    return isinstance(value, kind) and not (isinstance(value, bool) and kind not in (object, bool))

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
+import enum
 import math
+import operator
 import re
+from collections.abc import Iterable
 from typing import Any, Final
 
 import orjson
 
+from publisher import channels
 from publisher.exceptions import EventTooLarge
 
+ROUNDING: Final = 1e-6
+"""Share of a range by which a sum of rounded steps may lie beyond it."""
+MAX_INTEGER: Final = 2**63 - 1
 MAX_DEPTH: Final = 32
 """Levels of arrays and objects. Deeper text could not be put into an event once more by every reader."""
 
@@ -22,9 +31,9 @@ _NO_BRACKETS: Final = bytes(set(range(256)) - set(b"[]{}"))
 def dump(value: object, what: str = "data") -> bytes:
     """``value`` as JSON text without line breaks. Raises ``ValueError`` where it is not a JSON value."""
     try:
-        text = orjson.dumps(value)
+        text = orjson.dumps(value, _float)
     except orjson.JSONEncodeError as error:
-        raise ValueError(f"The {what} cannot be written as JSON: {error}.") from None
+        text = _with_names(value, what, error)
     if b"null" in text and not _finite(value):
         raise ValueError(f"The {what} holds a number that JSON does not know: NaN or an infinity.")
     if too_deep(text):
@@ -32,15 +41,49 @@ def dump(value: object, what: str = "data") -> bytes:
     return text
 
 
+def _float(value: object) -> float:
+    """What orjson asks about a value that it does not know."""
+    if isinstance(value, float):  # a subclass
+        return float(value)
+    raise TypeError(f"Type is not JSON serializable: {type(value).__name__}")
+
+
+def _with_names(value: object, what: str, error: Exception) -> bytes:
+    """Where only subclasses of ``str`` as names in an object were in the way, the JSON text all the same."""
+    try:
+        if _names_are_text(value):
+            return orjson.dumps(value, _float, orjson.OPT_NON_STR_KEYS)
+    except Exception:  # what a value answers is its own code: a proxy that stands for nothing, for one
+        pass
+    raise ValueError(f"The {what} cannot be written as JSON: {error}.") from None
+
+
+def _names_are_text(value: object) -> bool:
+    if isinstance(value, dict) and not all(isinstance(name, str) for name in value):
+        return False
+    return all(map(_names_are_text, _parts(value)))
+
+
 def _finite(value: object) -> bool:
     """Whether no number in a value is NaN or infinite; orjson would write null for it without a word."""
     if isinstance(value, float):
         return math.isfinite(value)
+    return all(map(_finite, _parts(value)))
+
+
+def _parts(value: object) -> Iterable[object]:
+    """What a value is made of, as orjson looks into it."""
     if isinstance(value, dict):
-        return all(map(_finite, value.values()))
+        return value.values()
     if isinstance(value, list | tuple):
-        return all(map(_finite, value))
-    return True
+        return value
+    if isinstance(value, enum.Enum):
+        return (value.value,)
+    if dataclasses.is_dataclass(value):
+        named = {field.name: getattr(value, field.name, None) for field in dataclasses.fields(value)}
+        found = {**named, **getattr(value, "__dict__", {})}
+        return [part for name, part in found.items() if not name.startswith("_")]
+    return ()
 
 
 def too_deep(text: bytes) -> bool:
@@ -63,21 +106,47 @@ def check_size(size: int, limit: int) -> None:
 
 
 def number(value: object, what: str, low: float = -math.inf, high: float = math.inf) -> bytes:
-    """A finite number within a range as JSON. ``True`` is refused: it is a slip, not a percentage."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise ValueError(f"{what} must be a number, not {type(value).__name__}.")
-    if not math.isfinite(value) or not low <= value <= high:
-        limits = f" from {low:g} to {high:g}" if math.isfinite(low) else ""
-        raise ValueError(f"{what} must be a finite number{limits}, not {value}.")
-    whole = isinstance(value, float) and value.is_integer() and abs(value) < 2**53
-    return dump(int(value) if whole else value, what)
+    """A finite number within a range as JSON. What rounding puts beyond the range (1e-6 of it) is clamped."""
+    found = real(value, what)
+    if not low <= found <= high:  # also NaN
+        slack = ROUNDING * (high - low)
+        if not low - slack <= found <= high + slack:
+            raise ValueError(f"{what} must be a finite number from {low:g} to {high:g}, not {shown(found)}.")
+        found = min(max(found, low), high)
+    fits = math.isfinite(found) if isinstance(found, float) else -MAX_INTEGER <= found <= MAX_INTEGER
+    if not fits:
+        raise ValueError(f"{what} must be a finite number that fits into 64 bits, not {shown(found)}.")
+    whole = isinstance(found, float) and found.is_integer() and abs(found) < 2**53
+    return dump(int(found) if whole else found, what)
+
+
+def real(value: object, what: str) -> int | float:
+    """Anything that is a number (``__index__``, else ``__float__``: numpy's, Decimal, Fraction) as one of Python's own.
+
+    Raises ``ValueError`` for everything else, ``True`` among it: it is a slip, not a number.
+    """
+    kind = type(value)
+    if kind is int or kind is float:
+        return value  # type: ignore[return-value]
+    if not isinstance(value, bool) and kind.__name__ != "bool_" and kind.__name__ != "bool":
+        with contextlib.suppress(TypeError, ValueError, OverflowError):
+            if hasattr(kind, "__index__"):
+                return operator.index(value)  # type: ignore[arg-type]
+            if hasattr(kind, "__float__"):
+                return float(value)  # type: ignore[arg-type]
+    raise ValueError(f"{what} must be a number, not {kind.__name__}.")
+
+
+def shown(value: float) -> str:
+    """A number in an error's words, however long it is."""
+    return "a number of that size" if isinstance(value, int) and abs(value) >= 10**20 else str(value)
 
 
 def text(value: object, what: str) -> bytes:
     """Text as JSON."""
     if not isinstance(value, str):
         raise ValueError(f"{what} must be text, not {type(value).__name__}.")
-    return dump(value, what)
+    return dump(channels.plain(value), what)
 
 
 def mapping(value: object, what: str) -> bytes:

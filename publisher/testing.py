@@ -15,16 +15,18 @@ from typing import Any
 import orjson
 
 from publisher import channels
-from publisher.asyncio import AsyncPublisher
-from publisher.client import Publisher
+from publisher.asyncio.memory import AsyncMemoryTransport
+from publisher.asyncio.publisher import AsyncPublisher
+from publisher.blocking.memory import MemoryTransport
+from publisher.blocking.publisher import Publisher
+from publisher.core.memory import MemoryStore
+from publisher.core.options import Options
 from publisher.envelope import Event
-from publisher.memory import AsyncMemoryTransport, MemoryStore, MemoryTransport
-from publisher.options import Options
 
 __all__ = ["AsyncRecordingPublisher", "RecordingPublisher"]
 
 
-class Recording:
+class _Recording:
     """What both fakes remember."""
 
     _store: MemoryStore
@@ -44,7 +46,7 @@ class Recording:
 
     def connect(self, client_id: str, connections: int = 1) -> None:
         """Let a client have so many open streams from now on; 0: none."""
-        channels.client_channel(client_id)
+        client_id = channels.check_id(client_id, "client id")
         self._store.connections.pop(client_id, None)
         if connections > 0:
             self._store.connections[client_id] = connections
@@ -54,7 +56,7 @@ class Recording:
         self._store.clear()
 
 
-class RecordingPublisher(Recording, Publisher):
+class RecordingPublisher(_Recording, Publisher):
     """A :class:`publisher.Publisher` without Redis."""
 
     def __init__(self, *, prefix: str = "sse", max_event_bytes: int = 262_144) -> None:
@@ -62,7 +64,7 @@ class RecordingPublisher(Recording, Publisher):
         self._start(Options(prefix, max_event_bytes=max_event_bytes), MemoryTransport(self._store))
 
 
-class AsyncRecordingPublisher(Recording, AsyncPublisher):
+class AsyncRecordingPublisher(_Recording, AsyncPublisher):
     """A :class:`publisher.AsyncPublisher` without Redis."""
 
     def __init__(self, *, prefix: str = "sse", max_event_bytes: int = 262_144) -> None:

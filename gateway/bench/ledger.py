@@ -9,7 +9,7 @@ MAX_GAPS: Final = 1000
 """A stream with more separate gaps than this is broken beyond detail: the oldest of them is lost for good."""
 
 
-class Ledger:
+class StreamLedger:
     """Events are numbered 1, 2, 3 … by the load test itself."""
 
     __slots__ = ("_forgotten", "_gaps", "disordered", "following", "received", "repeated", "skipped")

@@ -1,4 +1,8 @@
-"""One stream of the load test, over as many connections as it takes."""
+"""One stream of the load test, over as many connections as it takes.
+
+It reads its socket itself, and not with ``gateway.http_client``: one process reads tens of thousands of them, and a
+client's objects per stream and per chunk would make the load test slower than the node that it measures.
+"""
 
 from __future__ import annotations
 
@@ -10,13 +14,13 @@ from typing import Final, Protocol
 import httptools
 
 from gateway.bench.latencies import Latencies
-from gateway.bench.ledger import Ledger
+from gateway.bench.ledger import StreamLedger
 from gateway.bench.pieces import Notice, Piece, PieceReader, read_text
 
 MAX_EVENT_BYTES: Final = 4 * 1024 * 1024
 
 
-class Watcher(Protocol):
+class ListenerOwner(Protocol):
     """What all listeners share, and whom they tell when a stream ends."""
 
     reader: PieceReader
@@ -31,10 +35,10 @@ class Watcher(Protocol):
 class Listener(asyncio.Protocol):
     """Counts events as they come. One object serves all connections of its stream, one after the other."""
 
-    def __init__(self, number: int, channel: int, watcher: Watcher) -> None:
+    def __init__(self, number: int, channel: int, watcher: ListenerOwner) -> None:
         self.number = number
         self.channel = channel
-        self.ledger = Ledger()
+        self.ledger = StreamLedger()
         self.last_id = ""
         self.retry_ms = 3000
         self.tries = 0

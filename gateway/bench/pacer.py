@@ -26,7 +26,7 @@ TELL_S: Final = 0.02
 
 
 class Pacer:
-    """``order`` is what :class:`gateway.bench.publishing.Publishing` sends."""
+    """``order`` is what :class:`gateway.bench.publishing.PublishingProcess` sends."""
 
     def __init__(self, order: dict[str, Any], sink: Sink, stop: threading.Event) -> None:
         self._channels = [numbers.channel(order["run"], index) for index in range(order["channels"])]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import Final, NamedTuple
 
-from gateway.sse_reader import StreamReader
+from gateway.http_client.sse_reader import StreamReader
 
 EVENT: Final = re.compile(rb'data: \{"n":(\d{1,15}),"t":(\d{1,20})')
 """How the data of every event of the load test begins: its number, and when it was published (monotonic clock, ns)."""

@@ -15,7 +15,7 @@ from gateway.bench.latencies import Latencies
 STOP_S: Final = 15.0
 
 
-class Publishing(asyncio.SubprocessProtocol):
+class PublishingProcess(asyncio.SubprocessProtocol):
     """``async with``: a process that does nothing before :meth:`start`; it cleans up and ends with the block."""
 
     def __init__(self, order: dict[str, Any], late: Latencies) -> None:

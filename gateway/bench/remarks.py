@@ -71,7 +71,12 @@ def _limits(figures: dict[str, Any]) -> Iterator[str]:
     for node in figures["nodes"]:
         if node["cpu_share"] is not None and node["cpu_share"] > NODE_BUSY:
             yield f"{node['url']} was the limit: it used {node['cpu_share']:.0%} of a core."
-        if node["memory_bytes"] == [None] * 3:
+        if not node["one_node"]:
+            yield (
+                f"{node['url']} was answered by several nodes in turn, or by one that was started again: there are no "
+                "figures of its own. Name each node with a --url of its own."
+            )
+        elif node["memory_bytes"] == [None] * 3:
             yield f"{node['url']} shows no memory: /metrics cannot be read there, or is not on Linux."
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urlsplit
 
-from publisher.address import Address
+from publisher.redis.address import Address
 
 REACH_S: Final = 5.0
 
@@ -31,10 +31,14 @@ class Target:
     """In front of ``/v1/…``; without a slash at the end."""
     tls: ssl.SSLContext | None
 
+    @property
+    def authority(self) -> str:
+        """What ``Host`` says."""
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
     def request(self, method: str, path: str, headers: dict[str, str]) -> bytes:
         """The head of an HTTP/1.1 request."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        lines = [f"{method} {self.path}{path} HTTP/1.1", f"Host: {host}:{self.port}"]
+        lines = [f"{method} {self.path}{path} HTTP/1.1", f"Host: {self.authority}"]
         lines += [f"{name}: {value}" for name, value in headers.items()]
         return "\r\n".join([*lines, "", ""]).encode("latin-1")
 

@@ -11,12 +11,12 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any, Final
 
 from gateway.bench.choices import Choices
-from gateway.bench.crowd import Crowd
 from gateway.bench.lag import Lag
 from gateway.bench.progress import Progress
-from gateway.bench.publishing import Publishing
+from gateway.bench.publishing import PublishingProcess
 from gateway.bench.result import NodeView, Published, result
-from gateway.bench.scrape import Sample, scrape
+from gateway.bench.scrape import NodeSample, scrape
+from gateway.bench.viewers import Viewers
 
 SETTLE_S: Final = 15.0
 """How long streams may take to get the last events, or to come back."""
@@ -36,30 +36,30 @@ class Trial:
 
     def __init__(self, choices: Choices) -> None:
         self._choices = choices
-        self._crowd = Crowd(choices)
+        self._viewers = Viewers(choices)
         self._lag = Lag()
         self._progress = Progress()
-        self._publishing = Publishing(choices.order(), self._lag.late)
+        self._publishing = PublishingProcess(choices.order(), self._lag.late)
         self._interrupted = asyncio.Event()
-        self._seen: list[list[Sample | None]] = []
+        self._seen: list[list[NodeSample | None]] = []
         self._took_s = 0.0
 
     async def run(self) -> dict[str, Any]:
         async with self._publishing, self._watched():
             await self._look()
-            await self._attend(self._crowd.open_all(), self._opening)
+            await self._attend(self._viewers.open_all(), self._opening)
             await self._look()
-            if self._crowd.opened and not self._interrupted.is_set():
+            if self._viewers.opened and not self._interrupted.is_set():
                 await self._measure()
             await self._look()
             figures = self._figures()
             # Before the publishing process takes away what the streams listen to.
-            await self._crowd.close()
+            await self._viewers.close()
         self._progress.clear()
         return figures
 
     async def _measure(self) -> None:
-        publishing, crowd = self._publishing, self._crowd
+        publishing, viewers = self._publishing, self._viewers
         gc.collect()
         gc.freeze()  # nothing of what is there now becomes garbage before the end
         self._lag.start()
@@ -68,26 +68,24 @@ class Trial:
             await publishing.stop()
         await self._attend(self._settle(), self._running)
         self._lag.stop()
-        self._took_s = max(publishing.seconds, crowd.last_delivery - started)
+        self._took_s = max(publishing.seconds, viewers.last_delivery - started)
 
     async def _settle(self) -> None:
         """Until every stream is open and has everything, or there was time enough for it."""
-        crowd, received = self._crowd, -1
+        viewers, received = self._viewers, -1
         started = moved = time.monotonic()
         while time.monotonic() - started < SETTLE_S:
-            if crowd.deliveries != received:
-                received, moved = crowd.deliveries, time.monotonic()
+            if viewers.deliveries != received or not viewers.all_back:  # who has just come back has not been told yet
+                received, moved = viewers.deliveries, time.monotonic()
             quiet = time.monotonic() - moved > QUIET_S
-            if crowd.all_back and (quiet or not crowd.lacks(self._publishing.published)):
+            if viewers.all_back and (quiet or not viewers.lacks(self._publishing.published)):
                 return
             await asyncio.sleep(LOOK_S)
 
     async def _look(self) -> None:
         """Read what the nodes tell about themselves."""
         token = self._choices.metrics_token
-        self._seen.append(
-            list(await asyncio.gather(*[asyncio.to_thread(scrape, each, token) for each in self._choices.targets]))
-        )
+        self._seen.append(list(await asyncio.gather(*[scrape(each, token) for each in self._choices.targets])))
 
     def _figures(self) -> dict[str, Any]:
         publishing = self._publishing
@@ -97,7 +95,7 @@ class Trial:
             for target, *samples in zip(self._choices.targets, before, idle, after, strict=True)
         ]
         published = Published(publishing.published, publishing.seconds, publishing.error, publishing.call_ms)
-        figures = result(self._choices, self._crowd, published, views, self._lag, self._took_s)
+        figures = result(self._choices, self._viewers, published, views, self._lag, self._took_s)
         return {"interrupted": self._interrupted.is_set(), **figures}
 
     # Ctrl-C and progress ---
@@ -136,15 +134,15 @@ class Trial:
             await asyncio.wait({task, interrupted})
 
     def _opening(self) -> str:
-        crowd = self._crowd
-        refused = f", {crowd.refused.total():,} refused" if crowd.refused else ""
-        return f"opening: {crowd.opened:,} of {self._choices.connections:,} streams{refused}"
+        viewers = self._viewers
+        refused = f", {viewers.refused.total():,} refused" if viewers.refused else ""
+        return f"opening: {viewers.opened:,} of {self._choices.connections:,} streams{refused}"
 
     def _running(self) -> str:
-        crowd, publishing = self._crowd, self._publishing
-        latency = crowd.latencies.summary((50, 99))
+        viewers, publishing = self._viewers, self._publishing
+        latency = viewers.latencies.summary((50, 99))
         return (
             f"{publishing.seconds:.0f} of {self._choices.seconds:g} s: {publishing.published:,} events, "
-            f"{crowd.deliveries:,} deliveries, {crowd.open_now:,} streams, "
+            f"{viewers.deliveries:,} deliveries, {viewers.open_now:,} streams, "
             f"p50 {latency['p50'] or 0:.1f} ms, p99 {latency['p99'] or 0:.1f} ms"
         )

@@ -14,10 +14,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from gateway import setting_values
 from gateway.commands import common
-from gateway.progress_line import printable
-from gateway.settings import Settings
+from gateway.commands.progress_line import printable
+from gateway.settings.settings import Settings, values
 
 if TYPE_CHECKING:
     from gateway.bench.choices import Choices
@@ -55,6 +54,8 @@ STREAMS_PER_USER: Final = 10
 SPARE_S: Final = 900
 """Tokens live longer than the load test by this."""
 
+OPTIONS: Final = ("--token",)
+
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     from_setting = common.argument
@@ -62,24 +63,19 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "--url",
         metavar="URL",
         action="append",
-        type=from_setting(setting_values.web_url),
+        type=from_setting(values.web_url),
         help="a node's address; may be repeated, streams take turns (default: http://127.0.0.1:8000)",
-    )
-    parser.add_argument(
-        "--token",
-        default=os.environ.get("SSE_GATEWAY_TOKEN", ""),
-        help="sent as Authorization: Bearer (default: SSE_GATEWAY_TOKEN of the environment)",
     )
     parser.add_argument("--ticket", default="", help="sent as ?ticket= instead; must be for the topic:bench-… channels")
     numbers: list[tuple[str, str, Callable[[str], Any], Any, str]] = [
-        ("--connections", "N", from_setting(setting_values.integer(1, 200_000)), 100, "streams"),
+        ("--connections", "N", from_setting(values.integer(1, 200_000)), 100, "streams"),
         ("--rate", "N", _number(0.01, 100_000), 10.0, "events per second, over all channels"),
-        ("--payload-bytes", "N", from_setting(setting_values.integer(64, 262_144)), 200, "JSON of one event"),
-        ("--seconds", "S", from_setting(setting_values.seconds(0.1, 3600)), 10.0, "how long to publish"),
+        ("--payload-bytes", "N", from_setting(values.integer(64, 262_144)), 200, "JSON of one event"),
+        ("--seconds", "S", from_setting(values.seconds(0.1, 3600)), 10.0, "how long to publish"),
         (
             "--channels",
             "N",
-            from_setting(setting_values.integer(1, 100_000)),
+            from_setting(values.integer(1, 100_000)),
             1,
             "channels the streams are spread over",
         ),
@@ -91,10 +87,12 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--publish-url",
         metavar="URL",
-        type=from_setting(setting_values.web_url),
+        type=from_setting(values.web_url),
         help="publish through POST /v1/events of this node instead of into Redis; needs a token with scope publish",
     )
-    parser.add_argument("--json", metavar="FILE", default="", help="write all figures here; - prints them instead")
+    parser.add_argument(
+        "--json", metavar="FILE", dest="figures", default="", help="write all figures here; - prints them instead"
+    )
     parser.add_argument(
         "--remote", action="store_true", help="confirm that hosts other than this machine may be loaded"
     )
@@ -116,7 +114,7 @@ def run(given: argparse.Namespace) -> int:
     settings = common.settings(given)
     try:
         choices = _choices(given, settings)
-        _check_file(given.json)
+        _check_file(given.figures)
         for target in choices.targets:
             check_reachable(target)
         started = time.time()
@@ -126,12 +124,12 @@ def run(given: argparse.Namespace) -> int:
     figures["remarks"] = remarks.remarks(figures)
     figures["ok"] = remarks.ok(figures)
     written = json.dumps(figures, indent=2)
-    if given.json == "-":
+    if given.figures == "-":
         print(written)
     else:
         print("\n".join(printable(line) for line in text.report(figures, figures["remarks"]).splitlines()))
-    if given.json not in ("", "-"):
-        _write(Path(given.json), written)
+    if given.figures not in ("", "-"):
+        _write(Path(given.figures), written)
     return 130 if figures["interrupted"] else 0 if figures["ok"] else 1
 
 
@@ -140,7 +138,7 @@ def _choices(given: argparse.Namespace, settings: Settings) -> Choices:
     from gateway.bench.choices import Choices
     from gateway.bench.limits import make_room
     from gateway.bench.target import check_broker, look_up
-    from publisher import address
+    from publisher.redis import address
 
     targets = tuple(look_up(url, remote=given.remote) for url in given.url or ["http://127.0.0.1:8000"])
     if given.publish_url:
@@ -200,11 +198,11 @@ def _publish_token(given: argparse.Namespace, settings: Settings, name: str) -> 
 
 
 def _can_mint(settings: Settings) -> bool:
-    return settings.token_key is not None and settings.jwt_algorithms[0] in setting_values.SYMMETRIC
+    return settings.token_key is not None and settings.jwt_algorithms[0] in values.SYMMETRIC
 
 
 def _mint(given: argparse.Namespace, settings: Settings, subject: str, channels: list[str], scope: str) -> str:
-    from gateway.minting import mint_token
+    from gateway.auth.minting import mint_token
 
     lasts = math.ceil(given.connections / given.ramp + given.seconds) + SPARE_S
     return mint_token(settings, subject, scope=scope, channels=channels, ttl_s=lasts, now=time.time())

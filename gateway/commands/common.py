@@ -1,15 +1,16 @@
-"""What the commands share: errors that a user can mend, and settings from options and environment."""
+"""What the commands share: errors that a user can mend, options that may stand before or after the command's name,
+and settings from options and environment."""
 
 from __future__ import annotations
 
 import argparse
 import os
 import re
+import sys
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Final
 
-from gateway import setting_values
-from gateway.settings import Settings, SettingsError
+from gateway.settings.settings import Settings, SettingsError, values
 
 
 class CommandError(Exception):
@@ -18,16 +19,6 @@ class CommandError(Exception):
     def __init__(self, sentence: str, exit_code: int = 1) -> None:
         super().__init__(sentence)
         self.exit_code = exit_code
-
-
-def redis_argument(parser: argparse.ArgumentParser) -> None:
-    """Every command takes it; it counts before ``GATEWAY_REDIS_URL``."""
-    parser.add_argument(
-        "--redis-url",
-        metavar="URL",
-        type=argument(setting_values.redis_url),
-        help="broker instead of GATEWAY_REDIS_URL",
-    )
 
 
 def argument(parse: Callable[[str], Any]) -> Callable[[str], Any]:
@@ -40,6 +31,52 @@ def argument(parse: Callable[[str], Any]) -> Callable[[str], Any]:
             raise argparse.ArgumentTypeError(str(error)) from None
 
     return convert
+
+
+NODE_URL: Final = "http://127.0.0.1:8000"
+SHARED: Final[Mapping[str, Mapping[str, Any]]] = {
+    "--gateway": {
+        "metavar": "URL",
+        "type": argument(values.web_url),
+        "default": NODE_URL,
+        "help": f"the node to ask (default: {NODE_URL})",
+    },
+    "--token": {
+        "metavar": "TOKEN",
+        "default": os.environ.get("SSE_GATEWAY_TOKEN", ""),
+        "help": "sent as Authorization: Bearer (default: SSE_GATEWAY_TOKEN of the environment)",
+    },
+    "--json": {"action": "store_true", "default": False, "help": "print JSON, for programs"},
+    "--redis-url": {
+        "metavar": "URL",
+        "type": argument(values.redis_url),
+        "default": None,
+        "help": "broker instead of GATEWAY_REDIS_URL",
+    },
+}
+"""Options that several commands take, by name: one meaning each."""
+
+
+def shared_options(parser: argparse.ArgumentParser, *names: str) -> None:
+    """Add options of :data:`SHARED` to a command: those that it takes besides ``--redis-url``, which all take."""
+    for name in (*names, "--redis-url"):
+        # Left out here it stays as it was given before the command.
+        parser.add_argument(name, **{**SHARED[name], "default": argparse.SUPPRESS})
+
+
+def leading_options(parser: argparse.ArgumentParser) -> None:
+    """The same before the command, where they have their defaults. Its help leaves them to that of the commands."""
+    for name, how in SHARED.items():
+        parser.add_argument(name, **{**how, "help": argparse.SUPPRESS})
+
+
+def can_show(text: str) -> bool:
+    """Whether the terminal knows these characters."""
+    try:
+        text.encode(sys.stdout.encoding or "utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def port(text: str) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import importlib.util
 import ipaddress
 import os
 import secrets
@@ -15,17 +16,19 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Final
 
-from gateway.banner import YELLOW, Paint, banner
 from gateway.commands import common
+from gateway.demo.banner import YELLOW, Paint, banner
 from gateway.version import version
 
 if TYPE_CHECKING:
     from starlette.routing import BaseRoute
 
-    from gateway.children import Child
-    from gateway.embedded import EmbeddedBroker
+    from gateway.app import ExtraRoutes
+    from gateway.demo.children import Child
+    from gateway.demo.embedded_broker import EmbeddedBroker
+    from gateway.http.endpoint import Endpoints
     from gateway.node import Node
-    from gateway.settings import Settings
+    from gateway.settings.settings import Settings
 
 NAME = "dev"
 SUMMARY = "run a node with a broker and a demo worker, for a developer's machine"
@@ -55,6 +58,7 @@ EXPOSED: Final = (
     "Warning: others can reach this address. They read streams without a token, and make tokens with every right at "
     "/dev/token. Take serve for anything but your own machine."
 )
+NO_WORKER: Final = "No demo worker: its tasks are Dramatiq's, which is missing (pip install 'sse-gateway[broker]')."
 NOTES: Final = (
     "Where the environment does not say otherwise, `dev` sets:\n\n"
     + "\n".join(f"- `{name}={value}`" for name, value in DEFAULTS.items())
@@ -64,9 +68,10 @@ NOTES: Final = (
     "| | |\n|---|---|\n"
     '| `GET /dev/token?sub=…&scope=…&channels=…&ttl=…` | `{"token", "expires_at"}`; `channels` may be repeated, `ttl` '
     "is in seconds |\n"
-    '| `POST /dev/jobs` `{"kind", "fail"?, "notify"?}` | starts a demo job: `character`, `media`, `generation`, `task` '
-    "or `video`; `fail` makes it fail halfway, and the client `notify` hears of its begin and end. With a token the "
-    "job is the token's subject's |\n"
+    '| `POST /dev/jobs` `{"kind", "speed"?, "fail"?, "notify"?}` | starts a demo job: `character`, `media`, '
+    "`generation`, `task` or `video`; `speed` is `quick` (3 to 6 s, where it is left out), `slow` (12 to 21 s) or "
+    "`slowest` (up to 63 s); `fail` makes it fail halfway, and the client `notify` hears of its begin and end. With a "
+    "token the job is the token's subject's |\n"
     "| `POST /dev/watch` | the same, and leads on to the job's stream |\n"
     '| `POST /api/generation` `{"prompt"}` | `{"success", "sessionId", "providerId"}` |\n'
     '| `POST /api/v1/characters/queue` | `{"data": {"jobId"}}` |\n'
@@ -98,14 +103,17 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(given: argparse.Namespace) -> int:
-    from gateway import serving
+    from gateway import listening, serving
 
+    if not given.no_demo and not _has_dramatiq():
+        print(NO_WORKER, file=sys.stderr)
+        given.no_demo = True
     paint = Paint(sys.stdout.isatty() and "NO_COLOR" not in os.environ)
     signals = _Signals()
     with signals.handled():
         try:
-            sock = serving.bind(given.host, given.port)
-        except serving.CannotBind as error:
+            sock = listening.bind(given.host, given.port)
+        except listening.CannotBind as error:
             raise common.CommandError(str(error)) from None
         with contextlib.closing(sock), _broker(given) as broker:
             environ = environment(os.environ, sock.getsockname()[1])
@@ -114,9 +122,15 @@ def run(given: argparse.Namespace) -> int:
             if not given.no_demo and os.name == "posix":
                 return _run_fleet(sock, settings, environ, broker, greet)
             with _worker(given, settings, environ):
-                code = serving.run(settings, sock, dev=True, extra=_extra(given), started=greet)
+                code = serving.run(settings, sock, dev=True, extra=_extra(given), started=lambda _: greet())
                 signals.ending()
                 return code
+
+
+def _has_dramatiq() -> bool:
+    with contextlib.suppress(ImportError, ValueError):
+        return importlib.util.find_spec("dramatiq") is not None
+    return False
 
 
 def _run_fleet(
@@ -127,9 +141,9 @@ def _run_fleet(
     greet: Callable[[], None],
 ) -> int:
     """Nodes, worker and broker as processes of their own, so that each can be taken away."""
-    from gateway.children import Child
+    from gateway.demo.children import Child
+    from gateway.demo.embedded_broker import NoBroker
     from gateway.demo.fleet import CannotStart, Fleet
-    from gateway.embedded import NoBroker
 
     passed = {**environ, "GATEWAY_REDIS_URL": settings.redis_url}
     module = [sys.executable, "-m"]
@@ -163,7 +177,7 @@ def _worker(given: argparse.Namespace, settings: Settings, environ: Mapping[str,
 
 def _started_worker(settings: Settings, environ: Mapping[str, str]) -> Child:
     """It knows Redis, and nothing of the node's keys."""
-    from gateway.children import Child
+    from gateway.demo.children import Child
 
     kept = {name: value for name, value in environ.items() if not name.startswith("GATEWAY_")}
     passed = {
@@ -171,6 +185,7 @@ def _started_worker(settings: Settings, environ: Mapping[str, str]) -> Child:
         "GATEWAY_REDIS_PREFIX": settings.redis_prefix,
         "GATEWAY_LOG_LEVEL": settings.log_level,
         "GATEWAY_LOG_FORMAT": settings.log_format,
+        "dramatiq_restart_delay": "500",  # ms until it looks again for a Redis that is away
     }
     # By the environment, not by arguments: an address may hold a password, and everybody sees arguments.
     return Child([sys.executable, "-m", "gateway.demo.worker"], environ={**kept, **passed})
@@ -189,12 +204,16 @@ def environment(environ: Mapping[str, str], port: int) -> dict[str, str]:
     return chosen
 
 
-def _extra(given: argparse.Namespace) -> Callable[[Node], list[BaseRoute]]:
-    def routes(node: Node) -> list[BaseRoute]:
-        from gateway.demo import routes as demo
+def _extra(given: argparse.Namespace) -> ExtraRoutes:
+    def routes(node: Node, endpoint: Endpoints) -> list[BaseRoute]:
         from gateway.demo import tokens
 
-        return tokens.routes(node) + ([] if given.no_demo else demo.routes(node))
+        found = tokens.routes(endpoint, node.settings)
+        if not given.no_demo:
+            from gateway.demo import routes as demo
+
+            found += demo.routes(endpoint, node.callers, node.publisher, node.settings)
+        return found
 
     return routes
 
@@ -202,13 +221,16 @@ def _extra(given: argparse.Namespace) -> Callable[[Node], list[BaseRoute]]:
 @contextlib.contextmanager
 def _broker(given: argparse.Namespace) -> Iterator[EmbeddedBroker | None]:
     """The embedded broker, named in ``given``; None where there is one of the user's own."""
-    from gateway.embedded import NoBroker, embedded_broker
+    from gateway.demo.embedded_broker import NoBroker, embedded_broker
 
     if given.redis_url or os.environ.get("GATEWAY_REDIS_URL"):
+        from gateway.commands import redis_trouble
+
+        redis_trouble.check_reachable(common.settings(given).redis_url)
         yield None
         return
     try:
-        with embedded_broker() as broker:
+        with embedded_broker(given.port) as broker:
             given.redis_url = broker.url
             yield broker
     except NoBroker as error:
@@ -216,8 +238,8 @@ def _broker(given: argparse.Namespace) -> Iterator[EmbeddedBroker | None]:
 
 
 def _greeting(given: argparse.Namespace, sock: socket.socket, settings: Settings, paint: Paint) -> Callable[[], None]:
-    from gateway import serving
-    from publisher.address import parse
+    from gateway import listening
+    from publisher.redis.address import parse
 
     where = parse(settings.redis_url)
     # A broker of the user's own may have a password in its URL, which is not for the screen.
@@ -228,7 +250,7 @@ def _greeting(given: argparse.Namespace, sock: socket.socket, settings: Settings
             print(paint(YELLOW, EXPOSED), file=sys.stderr)
         print(
             banner(
-                serving.url(sock),
+                listening.url(sock) + settings.root_path,
                 shown,
                 version=version(),
                 pages=PAGES,
@@ -258,7 +280,7 @@ def is_loopback(host: str) -> bool:
     return ipaddress.ip_address(host.partition("%")[0]).is_loopback
 
 
-class _Ended(BaseException):
+class _SignalCame(BaseException):
     """A signal, while no server runs that would take it."""
 
 
@@ -275,7 +297,7 @@ class _Signals:
     def _end(self, number: int, frame: FrameType | None) -> None:
         if not self._ending:
             self._ending = True
-            raise _Ended
+            raise _SignalCame
 
     @contextlib.contextmanager
     def handled(self) -> Iterator[None]:
@@ -289,7 +311,7 @@ class _Signals:
         before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
         try:
             yield
-        except _Ended:
+        except _SignalCame:
             raise SystemExit(0) from None
         finally:
             for number, handler in before.items():

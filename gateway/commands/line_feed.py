@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import orjson
 
-from gateway.jsonlines import Line
+from gateway.commands.jsonlines import NumberedLine
 from publisher import Publisher
 from publisher.channels import job_id_of
 from publisher.exceptions import JobError
@@ -35,7 +35,7 @@ class LineFeed:
         """The number of the first line that waits, or whose sending failed."""
         return self._batch[0][0] if self._batch else None
 
-    def take(self, line: Line) -> None:
+    def take(self, line: NumberedLine) -> None:
         """Check a line and put it into the batch; an empty one is passed over. Raises ``PublishError``."""
         if line.text == b"":
             return

@@ -11,10 +11,10 @@ from typing import Final
 import orjson
 
 from gateway.commands import common
+from gateway.commands.jsonlines import LineSplitter
 from gateway.commands.line_feed import LineFeed
-from gateway.jsonlines import LineSplitter
 from publisher import Publisher, PublisherError
-from publisher.reports import for_users
+from publisher.core.reports import for_users
 
 NAME = "publish"
 SUMMARY = "publish one event, or a stream of them from stdin"
@@ -25,16 +25,22 @@ it, and the exit code is 1 at the end."""
 EXAMPLES = """\
   sse-gateway publish client:user-123 notification '{"message": "Hello"}'
   sse-gateway publish broadcast maintenance '{"minutes": 5}' --id maintenance-7
+  sse-gateway publish topic:menu changed @menu.json
   tail -f events.jsonl | sse-gateway publish -"""
+
+OPTIONS: Final = ("--json",)
 
 READ_BYTES: Final = 65_536
 SHOW_S: Final = 0.1
+MAX_DATA: Final = 64 * 1024 * 1024
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("channel", metavar="CHANNEL", help="client:ID, topic:NAME, job:ID, broadcast; or - for stdin")
     parser.add_argument("type", metavar="TYPE", nargs="?", help="the event's type, such as notification")
-    parser.add_argument("data", metavar="JSON", nargs="?", help="the event's data, any JSON value")
+    parser.add_argument(
+        "data", metavar="JSON", nargs="?", help="the event's data, any JSON value; @FILE or - reads it from there"
+    )
     parser.add_argument("--id", help="an id of your own: a second event with it within 5 minutes is not published")
 
 
@@ -52,19 +58,41 @@ def run(given: argparse.Namespace) -> int:
             if from_stdin:
                 return _many(publisher, settings.max_event_bytes)
             return _one(publisher, given)
-    except (PublisherError, ValueError) as error:
-        raise common.CommandError(for_users(error)) from None
+    except PublisherError as error:
+        raise common.CommandError(_why(error, settings.redis_url)) from None
+    except ValueError as error:
+        raise common.CommandError(for_users(error), 2) from None
+
+
+def _why(error: PublisherError, url: str) -> str:
+    from gateway.commands import redis_trouble
+
+    cause = error.__cause__
+    return redis_trouble.sentence(cause, url) if isinstance(cause, redis_trouble.TROUBLE) else for_users(error)
 
 
 def _one(publisher: Publisher, given: argparse.Namespace) -> int:
     try:
-        data = orjson.loads(given.data.encode())
+        data = orjson.loads(_data(given.data))
     except ValueError as error:
         raise common.CommandError(f"The data is not JSON ({error}); text needs quotes: '\"Hello\"'.", 2) from None
     receipt = publisher.publish(given.channel, given.type, data, id=given.id)
     assert receipt is not None  # only a publisher that buffers has none
     print(orjson.dumps(receipt._asdict()).decode())
     return 0
+
+
+def _data(given: str) -> bytes:
+    """What stands in the argument, in the file it names or on stdin; nothing larger than an event may ever be."""
+    try:
+        if given == "-":
+            return sys.stdin.buffer.read(MAX_DATA)
+        if given.startswith("@"):
+            with open(given[1:], "rb") as file:
+                return file.read(MAX_DATA)
+    except OSError as error:
+        raise common.CommandError(f"{given[1:]} cannot be read: {error.strerror}.", 2) from None
+    return given.encode()
 
 
 def _many(publisher: Publisher, max_event_bytes: int) -> int:

@@ -16,8 +16,8 @@ from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any, Final, NoReturn, Self
 
-from gateway.children import Child
-from gateway.embedded import EmbeddedBroker
+from gateway.demo.children import Child
+from gateway.demo.embedded_broker import EmbeddedBroker
 
 NODES: Final = 2
 TICK_S: Final = 0.1
@@ -135,7 +135,7 @@ class Fleet:
 
     def run(self, started: Callable[[], None]) -> NoReturn:
         """Until a signal raises. ``started`` is called when all nodes listen. Raises :class:`CannotStart`, and
-        :class:`~gateway.embedded.NoBroker` where the broker does not come back."""
+        :class:`~gateway.demo.embedded_broker.NoBroker` where the broker does not come back."""
         told = False
         while True:
             changed = self._hear()

@@ -17,11 +17,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from gateway import answers
-from gateway.access import origin_allowed
-from gateway.body import read_json
+from gateway.auth.access import origin_allowed
+from gateway.auth.same_site import own_origin, require_local_name
 from gateway.exceptions import BadRequest, Forbidden
-from gateway.guard import own_origin, require_local_name
+from gateway.http import responses
+from gateway.http.body import read_json
 
 BROKER: Final = ("freeze", "lose")
 DO: Final = ("kill", *BROKER)
@@ -62,7 +62,7 @@ class Lab:
         if request.method == "POST":
             return await self.act(request)
         require_local_name(request)
-        return answers.json_response({**self.state, "this": self._name})
+        return responses.json_response({**self.state, "this": self._name})
 
     async def act(self, request: Request) -> Response:
         """``POST /dev/lab`` ``{"do": "kill", "node": "1"}``, ``{"do": "freeze"}`` or ``{"do": "lose"}``."""
@@ -80,7 +80,7 @@ class Lab:
             self.wish(do="kill", part=node)
         else:
             raise BadRequest('Name the node: {"do": "kill", "node": "1"}.')
-        return answers.json_response({"accepted": do}, 202)
+        return responses.json_response({"accepted": do}, 202)
 
     def routes(self) -> list[BaseRoute]:
         # No ``endpoint``, which wants Redis: these have to work while it is away.

@@ -17,21 +17,21 @@ from gateway import serving
 from gateway.demo import routes as demo
 from gateway.demo import tokens
 from gateway.demo.lab import Lab
+from gateway.http.endpoint import Endpoints
 from gateway.node import Node
-from gateway.settings import Settings
+from gateway.settings.settings import Settings
 
 
 def main(name: str, listening: int, control: int, offers_lab: bool) -> int:
     """Serve until SIGTERM, or the end of ``dev``; the exit code."""
     lab = Lab(name, control)
-    nodes: list[Node] = []
 
-    def routes(node: Node) -> list[BaseRoute]:
-        nodes.append(node)
-        return [*tokens.routes(node), *demo.routes(node), *(lab.routes() if offers_lab else [])]
+    def routes(node: Node, endpoint: Endpoints) -> list[BaseRoute]:
+        jobs = demo.routes(endpoint, node.callers, node.publisher, node.settings)
+        return [*tokens.routes(endpoint, node.settings), *jobs, *(lab.routes() if offers_lab else [])]
 
-    def started() -> None:
-        lab.up(nodes[0].id)
+    def started(process: serving.ServingProcess) -> None:
+        lab.up(process.node.id)
         lab.listen()
 
     # Until the server takes signals itself: there is nothing yet that would have to be cleaned up.

@@ -1,4 +1,4 @@
-"""What the demo's jobs do: plausible steps of a few seconds, one scenario per kind. Pure data and a few pictures."""
+"""What the demo's jobs do, one scenario per kind, and how quick they are. Pure data and a few pictures."""
 
 from __future__ import annotations
 
@@ -8,10 +8,18 @@ from typing import Any, Final, NamedTuple
 from urllib.parse import quote
 from zlib import crc32
 
-STEP_S: Final = 0.25
+SPEEDS: Final[Mapping[str, float]] = {"quick": 0.25, "slow": 1.0, "slowest": 3.0}
+"""How long a step takes, in seconds, by the speed that a job's meta names."""
+DEFAULT_SPEED: Final = "quick"
 
 
-class Step(NamedTuple):
+def step_s(meta: Mapping[str, Any]) -> float:
+    """Seconds from one step of this job to the next; a speed that there is not is the default one."""
+    speed = meta.get("speed")
+    return SPEEDS.get(speed if isinstance(speed, str) else DEFAULT_SPEED, SPEEDS[DEFAULT_SPEED])
+
+
+class DemoStep(NamedTuple):
     """One step of a job: its stage, what it says, how many there are, and the file it is about."""
 
     number: int
@@ -29,7 +37,7 @@ class Scenario(NamedTuple):
     result: Callable[[str, Mapping[str, Any]], Any]
     files: tuple[str, ...] = ()
 
-    def steps(self) -> Iterator[Step]:
+    def steps(self) -> Iterator[DemoStep]:
         """All of it, in order."""
         per_file = sum(count for _, _, count in self.stages)
         total = per_file * max(1, len(self.files))
@@ -39,7 +47,7 @@ class Scenario(NamedTuple):
             for stage, message, count in self.stages:
                 for _ in range(count):
                     number, done = number + 1, done + 1
-                    yield Step(number, total, stage, message, filename, round(100 * done / per_file))
+                    yield DemoStep(number, total, stage, message, filename, round(100 * done / per_file))
 
 
 def picture(words: str) -> str:

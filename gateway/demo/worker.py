@@ -1,4 +1,4 @@
-"""``python -m gateway.demo.worker``: takes the demo's jobs from Redis and does as if it did them.
+"""``python -m gateway.demo.worker``: runs the demo's tasks, as a worker of Dramatiq, and asks its provider.
 
 A worker like any other: it knows the publisher and Redis, and nothing of the node. Ends at SIGTERM, or when its stdin
 does, which it does with ``dev``.
@@ -12,145 +12,77 @@ import os
 import signal
 import sys
 import threading
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
-from redis.exceptions import RedisError
+import dramatiq
 
-from gateway import logs
-from gateway.demo import queue
-from gateway.demo.scenarios import SCENARIOS, STEP_S, Scenario, Step
-from gateway.settings import Settings
-from publisher import Job, JobCancelled, JobHandle, Publisher, PublisherError, connect
-
-log = logging.getLogger("gateway.demo")
+from gateway.demo import tasks
+from gateway.demo.provider import ProviderPolling
+from gateway.logs import output
+from gateway.settings.settings import Settings
+from publisher import Publisher, PublisherError
 
 AT_ONCE: Final = 4
-BEGIN_S: Final = 1.0
-"""Real queues have a wait too: long enough to see a job pending."""
-RETRY_S: Final = 1.0
-REDIS_TIMEOUT_S: Final = queue.POLL_S + 2
+LOOK_MS: Final = 200
+"""How often it looks for tasks."""
+END_S: Final = 1.0
+"""How long it waits when it is to end: for its tasks, and then for what they had to say."""
 
 
-class Stopped(Exception):
-    """The worker was stopped before the job was done."""
+class Notices(dramatiq.Middleware):
+    """Tells the client that a job's meta names when it begins and ends. Raises nothing: the job is what counts."""
 
+    def __init__(self, publisher: Publisher) -> None:
+        self._publisher = publisher
 
-class DemoFailure(Exception):
-    """The demo failed because it was asked to."""
+    def before_process_message(self, broker: dramatiq.Broker, message: Any) -> None:
+        self._tell(message, "job-started")
 
+    def after_ack(self, broker: dramatiq.Broker, message: Any) -> None:
+        if "eta" not in message.options:  # else it has only come to its queue
+            self._tell(message, "job-ended")
 
-class Worker:
-    """Runs up to four jobs at once until :meth:`stop`."""
-
-    def __init__(self, settings: Settings) -> None:
-        self._prefix = settings.redis_prefix
-        self._client = connect.blocking(settings.redis_url, timeout_s=REDIS_TIMEOUT_S)
-        self._publisher = Publisher.from_url(settings.redis_url, prefix=self._prefix, flush_timeout_s=2)
-        self._stopping = threading.Event()
-        self._free = threading.Semaphore(AT_ONCE)
-
-    def stop(self) -> None:
-        self._stopping.set()
-
-    def run(self) -> None:
-        """Until stopped. A Redis that is away is waited for."""
-        with self._publisher, ThreadPoolExecutor(AT_ONCE) as pool:
-            while not self._stopping.is_set():
-                if not self._free.acquire(timeout=queue.POLL_S):
-                    continue
-                job_id = self._next()
-                if job_id is None:
-                    self._free.release()
-                else:
-                    pool.submit(self._run, job_id)
-
-    def _next(self) -> str | None:
-        try:
-            return queue.take(self._client, self._prefix)
-        except (RedisError, OSError):
-            self._stopping.wait(RETRY_S)
-            return None
-
-    def _run(self, job_id: str) -> None:
-        try:
-            self._stopping.wait(BEGIN_S)
-            registered = self._publisher.get_job(job_id)
-            if registered is not None and registered.kind in SCENARIOS:
-                self._notify(registered, "job-started")
-                try:
-                    self._work(registered)
-                finally:
-                    self._notify(registered, "job-ended")
-        except (JobCancelled, Stopped, DemoFailure) as error:
-            log.info("demo.job_ended job=%s reason=%s", job_id, error)
-        except PublisherError as error:
-            log.warning("demo.job_lost job=%s reason=%s", job_id, error)
-        except Exception:
-            log.exception("demo.job_broke job=%s", job_id)
-        finally:
-            self._free.release()
-
-    def _notify(self, job: Job, type_: str) -> None:
-        """Tell the client that wanted to hear of it. Raises nothing: the job is what counts."""
-        client = (job.meta or {}).get("notify")
+    def _tell(self, message: Any, type_: str) -> None:
+        client = message.args[0].get("notify")
         if isinstance(client, str):
             with contextlib.suppress(PublisherError):
-                self._publisher.send(client, type_, {"jobId": job.job_id, "kind": job.kind})
-
-    def _work(self, registered: Job) -> None:
-        meta = registered.meta or {}
-        scenario = SCENARIOS[registered.kind]
-        with self._publisher.job(registered.job_id, kind=registered.kind, owner=registered.owner) as job:
-            for step in scenario.steps():
-                if self._stopping.wait(STEP_S):
-                    raise Stopped("The demo was stopped.")
-                job.raise_if_cancelled()
-                _report(job, step, scenario)
-                if meta.get("fail") and 2 * step.number > step.total:
-                    raise DemoFailure("This job was asked to fail halfway, and it did.")
-            job.complete(scenario.result(registered.job_id, meta))
+                self._publisher.send(client, type_, {"jobId": message.message_id, "kind": message.actor_name})
 
 
-def _report(job: JobHandle, step: Step, scenario: Scenario) -> None:
-    if step.filename:
-        status = "completed" if step.file_progress == 100 else "processing"
-        job.item(
-            step.filename,
-            filename=step.filename,
-            status=status,
-            progress=step.file_progress,
-            message=step.message,
-        )
-    # 100 belongs to the end: pages take it for done.
-    percent = min(99, round(100 * step.number / step.total))
-    message = f"{step.message} {step.filename}".strip()
-    if scenario.files:
-        of_files = -(-step.number * len(scenario.files) // step.total)
-        job.progress(percent, stage=step.stage, message=message, current=of_files, total=len(scenario.files))
-    else:
-        job.progress(percent, stage=step.stage, message=message, current=step.number, total=step.total)
+def run(settings: Settings) -> None:
+    """Until :data:`tasks.stopping` is set. A Redis that is away is waited for."""
+    publisher = Publisher.from_url(settings.redis_url, prefix=settings.redis_prefix)
+    worker = dramatiq.Worker(
+        tasks.DemoBroker(settings, Notices(publisher)), worker_timeout=LOOK_MS, worker_threads=AT_ONCE
+    )
+    with ProviderPolling(settings):
+        worker.start()
+        tasks.stopping.wait()
+        worker.stop(timeout=int(1000 * END_S))
 
 
-def _end_with_parent(worker: Worker) -> None:
+def _end_with_parent() -> None:
     while os.read(sys.stdin.fileno(), 4096):
         pass
-    worker.stop()
+    tasks.stopping.set()
 
 
 def main() -> None:
     """Run with the settings of the environment until SIGTERM, SIGINT, or the end of stdin."""
     settings = Settings.from_env(os.environ)
-    logs.configure(settings.log_format, settings.log_level)
-    worker = Worker(settings)
+    output.configure(settings.log_format, settings.log_level)
+    logging.getLogger("dramatiq").setLevel(logging.CRITICAL + 1)  # what the demo does to Redis is no news
 
     def stop(*_: Any) -> None:
-        worker.stop()
+        tasks.stopping.set()
 
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
-    threading.Thread(target=_end_with_parent, args=(worker,), daemon=True).start()
-    worker.run()
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    run(settings)
+    end = threading.Timer(END_S, os._exit, (0,))  # nothing of it is worth waiting for a Redis that is away
+    end.daemon = True
+    end.start()
 
 
 if __name__ == "__main__":

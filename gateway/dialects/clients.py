@@ -10,23 +10,23 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from gateway import answers, sse
-from gateway.body import read_json
+from gateway.auth.callers import Callers
+from gateway.auth.principal import PUBLISH, STATS, Principal
 from gateway.dialects import common
-from gateway.encoder import Encoder
-from gateway.endpoint import publisher_errors
-from gateway.exceptions import BadRequest, HTTPError, Unavailable
-from gateway.guard import require_scope
-from gateway.node import Node
-from gateway.plan import Plan
-from gateway.principal import PUBLISH, STATS, Principal
-from gateway.store import StoreDown
-from gateway.stream_route import StreamRoute
-from publisher import PublishError
+from gateway.exceptions import BadRequest, HTTPError, as_http_error
+from gateway.fanout import sse
+from gateway.fanout.encoder import Encoder
+from gateway.http import responses
+from gateway.http.body import read_json
+from gateway.http.endpoint import publisher_errors
+from gateway.presence.reader import PresenceReader
+from gateway.streams.plan import Plan
+from gateway.streams.route import StreamRoutes
+from publisher import AsyncPublisher
 from publisher import channels as names
 from publisher.envelope import Event
 
-Answer = Callable[[Node, Request], Awaitable[dict[str, Any]]]
+ClientCall = Callable[[Request], Awaitable[dict[str, Any]]]
 
 
 def now_ms() -> int:
@@ -102,20 +102,25 @@ def notification(body: object) -> Notification:
     return Notification(names.check_id(body["clientId"], "clientId"), event, body["payload"])
 
 
-async def _notify(node: Node, request: Request) -> dict[str, Any]:
-    await require_scope(node, request, PUBLISH, allow_dev=True)
-    told = notification(await read_json(request))
-    # Counted before it is sent: who comes later was not addressed.
-    connections = await node.presence.listeners(told.channel)
-    await node.publisher.publish(told.channel, told.event, told.payload)
-    answer: dict[str, Any] = {"ok": True, "sent": connections > 0, "connections": connections}
-    return answer if told.client_id is None else {**answer, "clientId": told.client_id}
+class ClientCalls:
+    def __init__(self, callers: Callers, reader: PresenceReader, publisher: AsyncPublisher) -> None:
+        self._callers = callers
+        self._reader = reader
+        self._publisher = publisher
 
+    async def notify(self, request: Request) -> dict[str, Any]:
+        await self._callers.holder(request, PUBLISH, allow_dev=True)
+        told = notification(await read_json(request))
+        # Counted before it is sent: who comes later was not addressed.
+        connections = await self._reader.listeners(told.channel)
+        await self._publisher.publish(told.channel, told.event, told.payload)
+        answer: dict[str, Any] = {"ok": True, "sent": connections > 0, "connections": connections}
+        return answer if told.client_id is None else {**answer, "clientId": told.client_id}
 
-async def _metrics(node: Node, request: Request) -> dict[str, Any]:
-    await require_scope(node, request, STATS, allow_dev=True)
-    totals = await node.presence.totals()
-    return figures(totals.connections, totals.clients)
+    async def metrics(self, request: Request) -> dict[str, Any]:
+        await self._callers.holder(request, STATS, allow_dev=True)
+        totals = await self._reader.totals()
+        return figures(totals.connections, totals.clients)
 
 
 def figures(connections: int, clients: int) -> dict[str, Any]:
@@ -128,33 +133,30 @@ def figures(connections: int, clients: int) -> dict[str, Any]:
     }
 
 
-def _call(node: Node, answer: Answer) -> Callable[[Request], Awaitable[Response]]:
+def _call(answer: ClientCall) -> Callable[[Request], Awaitable[Response]]:
     """An endpoint whose errors have this dialect's shape."""
 
     async def endpoint(request: Request) -> Response:
         try:
             with publisher_errors():
-                return answers.json_response(await answer(node, request))
-        except HTTPError as error:
-            return failed(error)
-        except ValueError as error:
-            return failed(BadRequest(str(error)))
-        except (StoreDown, PublishError):
-            return failed(Unavailable("Redis does not answer; try again later."))
+                return responses.json_response(await answer(request))
+        except (HTTPError, ValueError) as raised:
+            return failed(as_http_error(raised))
 
     return endpoint
 
 
 def failed(error: HTTPError) -> Response:
     """``{"ok": false, "error"}`` with the status and headers that the error has everywhere."""
-    usual = answers.error_response(error)
-    headers = {name: value for name, value in usual.headers.items() if name not in ("content-type", "content-length")}
-    return answers.json_response({"ok": False, "error": error.sentence}, error.status, headers)
+    return responses.json_response({"ok": False, "error": error.sentence}, error.status, error.headers)
 
 
-def routes(node: Node) -> list[BaseRoute]:
+def routes(
+    stream: StreamRoutes, callers: Callers, reader: PresenceReader, publisher: AsyncPublisher
+) -> list[BaseRoute]:
+    calls = ClientCalls(callers, reader, publisher)
     return [
-        Route("/api/sse/subscribe/{client_id:id}", StreamRoute(node, _subscribe, ENCODER), methods=["GET"]),
-        Route("/api/sse/notify", _call(node, _notify), methods=["POST"]),
-        Route("/api/sse/metrics", _call(node, _metrics), methods=["GET"]),
+        stream("/api/sse/subscribe/{client_id:id}", _subscribe, ENCODER),
+        Route("/api/sse/notify", _call(calls.notify), methods=["POST"]),
+        Route("/api/sse/metrics", _call(calls.metrics), methods=["GET"]),
     ]

@@ -8,15 +8,16 @@ from typing import Any, Final
 
 import orjson
 
-from gateway import sse
+from gateway.fanout import sse
 from publisher import channels as names
 from publisher.envelope import Event
-from publisher.job import Job
+from publisher.job import Job, Status
 
-STATUS_OF: Final[Mapping[str, str]] = {
+STATUS_OF: Final[Mapping[str, Status]] = {
     names.CREATED: "pending",
     names.STARTED: "active",
     names.PROGRESS: "active",
+    names.RETRYING: "pending",
     names.COMPLETED: "completed",
     names.FAILED: "failed",
     names.CANCELLED: "cancelled",
@@ -41,6 +42,7 @@ def job_of(event: Event) -> Job | None:
         job_id=data["job_id"],
         kind=text(data.get("kind")) or "",
         status=status,
+        attempt=_whole(data.get("attempt")) or 1,
         progress=number(data.get("progress")) or 0,
         stage=text(data.get("stage")),
         message=text(data.get("message")),

@@ -6,15 +6,14 @@ from collections.abc import Mapping
 from typing import Any, ClassVar, Final
 
 from starlette.requests import Request
-from starlette.routing import BaseRoute, Route
+from starlette.routing import BaseRoute
 
+from gateway.auth.principal import Principal
 from gateway.dialects import common
-from gateway.encoder import Encoder
 from gateway.exceptions import BadRequest
-from gateway.node import Node
-from gateway.plan import Plan
-from gateway.principal import Principal
-from gateway.stream_route import StreamRoute
+from gateway.fanout.encoder import Encoder
+from gateway.streams.plan import Plan
+from gateway.streams.route import StreamRoutes
 from publisher import channels as names
 from publisher.envelope import Event
 from publisher.job import Job
@@ -81,5 +80,5 @@ def _session(request: Request, caller: Principal) -> Plan:
     )
 
 
-def routes(node: Node) -> list[BaseRoute]:
-    return [Route("/api/generation", StreamRoute(node, _session, ENCODER), methods=["GET"])]
+def routes(stream: StreamRoutes) -> list[BaseRoute]:
+    return [stream("/api/generation", _session, ENCODER)]

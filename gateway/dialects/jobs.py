@@ -6,15 +6,14 @@ from collections.abc import Callable
 from typing import Any, ClassVar, Final
 
 from starlette.requests import Request
-from starlette.routing import BaseRoute, Route
+from starlette.routing import BaseRoute
 
-from gateway import sse
+from gateway.auth.principal import Principal
 from gateway.dialects import common
-from gateway.encoder import Encoder
-from gateway.node import Node
-from gateway.plan import Plan
-from gateway.principal import Principal
-from gateway.stream_route import StreamRoute
+from gateway.fanout import sse
+from gateway.fanout.encoder import Encoder
+from gateway.streams.plan import Plan
+from gateway.streams.route import StreamRoutes
 from publisher import channels as names
 from publisher.envelope import Event
 from publisher.job import Job
@@ -78,7 +77,7 @@ def _my_jobs(request: Request, caller: Principal) -> Plan:
     return Plan((names.user_channel(caller.known_subject()),), ENCODER)
 
 
-def routes(node: Node) -> list[BaseRoute]:
+def routes(stream: StreamRoutes) -> list[BaseRoute]:
     plans = {f"/api/v1/sse/jobs/{kind}/{{job_id:id}}": _job_of_kind(kind) for kind in KINDS}
     plans["/api/v1/sse/jobs/my"] = _my_jobs
-    return [Route(path, StreamRoute(node, plan, ENCODER), methods=["GET"]) for path, plan in plans.items()]
+    return [stream(path, plan, ENCODER) for path, plan in plans.items()]

@@ -6,14 +6,13 @@ from collections.abc import Mapping
 from typing import ClassVar, Final
 
 from starlette.requests import Request
-from starlette.routing import BaseRoute, Route
+from starlette.routing import BaseRoute
 
+from gateway.auth.principal import Principal
 from gateway.dialects import common
-from gateway.encoder import Encoder
-from gateway.node import Node
-from gateway.plan import Plan
-from gateway.principal import Principal
-from gateway.stream_route import StreamRoute
+from gateway.fanout.encoder import Encoder
+from gateway.streams.plan import Plan
+from gateway.streams.route import StreamRoutes
 from publisher import channels as names
 from publisher.envelope import Event
 from publisher.job import Job
@@ -65,5 +64,5 @@ def _job(request: Request, caller: Principal) -> Plan:
     return Plan((names.job_channel(request.path_params["job_id"]),), ENCODER)
 
 
-def routes(node: Node) -> list[BaseRoute]:
-    return [Route("/jobs/{job_id:id}/stream", StreamRoute(node, _job, ENCODER), methods=["GET"])]
+def routes(stream: StreamRoutes) -> list[BaseRoute]:
+    return [stream("/jobs/{job_id:id}/stream", _job, ENCODER)]

@@ -14,7 +14,7 @@ SOFT: Final = 8 * MIB
 SOFT_S: Final = 60
 
 
-class Limit(NamedTuple):
+class BufferLimit(NamedTuple):
     """Bytes, and seconds over ``soft``; 0 is no limit."""
 
     hard: int
@@ -49,10 +49,10 @@ def judge(facts: Facts, max_event_bytes: int) -> Finding:
     return ok(CHECK, text)
 
 
-def wanted(max_event_bytes: int) -> Limit:
+def wanted(max_event_bytes: int) -> BufferLimit:
     """The server's own default, or what holds a few of the largest events."""
     hard = max(HARD, 4 * max_event_bytes)
-    return Limit(hard, max(SOFT, hard // 4), SOFT_S)
+    return BufferLimit(hard, max(SOFT, hard // 4), SOFT_S)
 
 
 def line(max_event_bytes: int) -> str:
@@ -61,7 +61,7 @@ def line(max_event_bytes: int) -> str:
     return f"client-output-buffer-limit pubsub {-(-hard // MIB)}mb {-(-soft // MIB)}mb {seconds}"
 
 
-def parse(value: str) -> Limit | None:
+def parse(value: str) -> BufferLimit | None:
     """The limits of the class ``pubsub`` in what CONFIG GET answers."""
     words = value.split()
     if "pubsub" not in words:
@@ -69,7 +69,7 @@ def parse(value: str) -> Limit | None:
     numbers = words[words.index("pubsub") + 1 :][:3]
     if len(numbers) < 3 or not all(number.isascii() and number.isdigit() for number in numbers):
         return None
-    return Limit(*map(int, numbers))
+    return BufferLimit(*map(int, numbers))
 
 
 def _unseen(cut: int, max_event_bytes: int) -> Finding:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Final
 
 from gateway.doctor.finding import Finding, ok, problem, warning
-from gateway.settings import PREFIX, Settings, SettingsError, settings_rows
+from gateway.settings.settings import PREFIX, Settings, SettingsError, settings_rows
 
 CHECK: Final = "settings"
 MANDATORY: Final = ("GATEWAY_REDIS_URL", "GATEWAY_REDIS_PREFIX", "GATEWAY_MAX_CONNECTIONS")
@@ -67,6 +67,12 @@ def _unwise(settings: Settings) -> Iterator[Finding]:
             CHECK,
             "GATEWAY_JWT_REQUIRE_EXP=false accepts tokens that never end",
             "Have the issuer set exp, and leave the setting out.",
+        )
+    if not settings.jwt_require_sub:
+        yield warning(
+            CHECK,
+            "GATEWAY_JWT_REQUIRE_SUB=false accepts tokens that are nobody's, which cannot be revoked",
+            "Have the issuer set sub, and leave the setting out.",
         )
     if "*" in settings.trusted_proxies:
         yield warning(

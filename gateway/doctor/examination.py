@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Final, NamedTuple
 
 from gateway.doctor import configuration, files, keys, path, reach, redis_checks, watch
-from gateway.doctor.finding import Finding, problem, unknown
-from gateway.doctor.patience import TookTooLong, bounded
+from gateway.doctor.finding import Finding, unknown
+from gateway.doctor.patience import within
 
 REDIS_S: Final = 15.0
 KEY_SET_S: Final = 12.0
@@ -16,7 +16,7 @@ STREAM_S: Final = 25.0
 HEARTBEATS: Final = 2.5
 
 
-class Stream(NamedTuple):
+class SampleStream(NamedTuple):
     """A stream to watch through everything that lies in between; ``wait_s`` None: long enough for two heartbeats."""
 
     url: str
@@ -24,7 +24,7 @@ class Stream(NamedTuple):
     wait_s: float | None
 
 
-def examine(environ: Mapping[str, str], stream: Stream | None) -> Iterator[Finding]:
+def examine(environ: Mapping[str, str], stream: SampleStream | None) -> Iterator[Finding]:
     """All findings, as they come."""
     settings, problems = configuration.read(environ)
     yield from configuration.judge(settings, problems)
@@ -35,33 +35,14 @@ def examine(environ: Mapping[str, str], stream: Stream | None) -> Iterator[Findi
         found = keys.judge_key(settings)
         if found is not None:
             yield found
-        yield from _within(
+        yield from within(
             KEY_SET_S, keys.KEY_SET, lambda: (each for each in [keys.check_key_set(settings)] if each is not None)
         )
-    yield from _within(REDIS_S, reach.CHECK, lambda: redis_checks.examine(settings))
+    yield from within(REDIS_S, reach.CHECK, lambda: redis_checks.examine(settings))
     if stream is not None:
         wait_s = stream.wait_s or max(5.0, HEARTBEATS * settings.heartbeat_s)
-        yield from _within(
+        yield from within(
             wait_s + STREAM_S,
             path.URL,
             lambda: path.judge(watch.watch(stream.url, stream.token, wait_s), settings.heartbeat_s),
         )
-
-
-def _within(seconds: float, check: str, work: Callable[[], Iterable[Finding]]) -> list[Finding]:
-    """What was found in this time, and that there was not enough of it."""
-    found: list[Finding] = []
-    try:
-        bounded(lambda: found.extend(work()), seconds)
-    except TookTooLong:
-        return [
-            *found,
-            problem(
-                check, f"not finished within {seconds:g} s", "Look at the network in between, and at the name service."
-            ),
-        ]
-    except Exception as error:  # a server may answer any nonsense, and the report must come all the same
-        found.append(
-            problem(check, f"what came back makes no sense ({type(error).__name__})", "Check what listens there.")
-        )
-    return found

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
 from collections.abc import Sequence
 from typing import Final
 from urllib.parse import urlsplit
 
+from gateway.auth.jwks import Key, KeySetError, fetch
 from gateway.doctor.finding import Finding, ok, problem, warning
-from gateway.jwks import Key, KeySetError, fetch
-from gateway.setting_values import SYMMETRIC
-from gateway.settings import Settings
-from gateway.token_keys import LEAST_SECRET_BYTES
+from gateway.settings.key_kinds import LEAST_SECRET_BYTES, MAKE_SECRET
+from gateway.settings.settings import Settings
+from gateway.settings.values import SYMMETRIC
 
 STRENGTH: Final = "token key"
 KEY_SET: Final = "key set"
 LEAST_VARIETY: Final = 12
 """Different bytes in a secret; a random one of 32 characters has more."""
-MAKE: Final = "Make one: python -c 'import secrets; print(secrets.token_urlsafe(48))'"
 
 
 def judge_key(settings: Settings) -> Finding | None:
@@ -45,14 +45,16 @@ def judge_secret(key: str, algorithms: Sequence[str]) -> Finding:
         return problem(
             STRENGTH,
             f"the shared secret is shorter than {LEAST_SECRET_BYTES} bytes: whoever has one token can try to guess it, "
-            "and then be anybody",
-            f"{MAKE}, and give it to the issuer of tokens too.",
+            "and then be anybody; serve does not start with it",
+            f"{MAKE_SECRET}, and give it to the issuer of tokens too.",
         )
     if len(set(key.encode())) < LEAST_VARIETY:
-        return problem(STRENGTH, "the shared secret is long, but easy to guess: it repeats itself", f"{MAKE}.")
+        return problem(STRENGTH, "the shared secret is long, but easy to guess: it repeats itself", f"{MAKE_SECRET}.")
     if size < wanted:
         return warning(
-            STRENGTH, f"the shared secret is shorter than the {wanted} bytes that {algorithms[0]} asks for", f"{MAKE}."
+            STRENGTH,
+            f"the shared secret is shorter than the {wanted} bytes that {algorithms[0]} asks for",
+            f"{MAKE_SECRET}.",
         )
     return ok(STRENGTH, f"a shared secret of at least {wanted} bytes for {', '.join(algorithms)}")
 
@@ -62,7 +64,7 @@ def check_key_set(settings: Settings) -> Finding | None:
     if not settings.jwks_url:
         return None
     try:
-        keys = fetch(settings.jwks_url)
+        keys = asyncio.run(fetch(settings.jwks_url))
     except KeySetError as error:
         return problem(
             KEY_SET,

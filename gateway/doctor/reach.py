@@ -10,7 +10,7 @@ from typing import Final
 from redis import exceptions
 
 from gateway.doctor.finding import Finding, problem
-from publisher.address import Address
+from publisher.redis.address import Address
 
 CHECK: Final = "redis"
 _URL: Final = "GATEWAY_REDIS_URL"
@@ -32,9 +32,8 @@ def why(error: BaseException, address: Address) -> Finding:
     if refusal is not None:
         return problem(CHECK, f"{address.where}: {str(refusal)[:200]}", "Do what it says, and see the server's log.")
     reason = next((each.strerror for each in causes if isinstance(each, OSError) and each.strerror), None)
-    return problem(
-        CHECK, f"{address.where}: {reason or type(error).__name__}", f"Check {_URL}, and that the server runs."
-    )
+    said = reason or (str(error)[:200] if isinstance(error, exceptions.ConnectionError) else "") or type(error).__name__
+    return problem(CHECK, f"{address.where}: {said}", f"Check {_URL}, and that the server runs.")
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:
@@ -94,6 +93,10 @@ def _no_socket(error: BaseException, address: Address) -> tuple[str, str]:
     return "there is no such socket", f"Set unixsocket in the server's configuration, or correct the path in {_URL}."
 
 
+def _no_redis(error: BaseException, address: Address) -> tuple[str, str]:
+    return "what answers there does not speak Redis's protocol", f"Correct the port in {_URL}."
+
+
 def _loading(error: BaseException, address: Address) -> tuple[str, str]:
     return "it is loading its data after a start", "Try again in a moment."
 
@@ -109,6 +112,7 @@ _Say = Callable[[BaseException, Address], tuple[str, str]]
 _KNOWN: Final[tuple[tuple[type[BaseException], _Say], ...]] = (
     (exceptions.AuthenticationError, _login),
     (exceptions.BusyLoadingError, _loading),
+    (exceptions.InvalidResponse, _no_redis),
     (socket.gaierror, _name),
     (ssl.SSLCertVerificationError, _untrusted),
     (ssl.SSLError, _no_tls),

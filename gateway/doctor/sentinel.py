@@ -14,7 +14,7 @@ CHECK: Final = "sentinel"
 ENOUGH: Final = 3
 
 
-class Answer(NamedTuple):
+class SentinelAnswer(NamedTuple):
     """What one Sentinel says. ``error``: why it says nothing of the service; ``sentinels``: how many watch it."""
 
     address: str
@@ -25,26 +25,26 @@ class Answer(NamedTuple):
     error: str = ""
 
 
-def ask(client: Redis, address: str, service: str) -> Answer:
+def ask(client: Redis, address: str, service: str) -> SentinelAnswer:
     """Ask one Sentinel; whatever fails becomes part of the answer."""
     try:
         state: Any = client.sentinel_master(service)
     except ResponseError as error:
         unknown = "no such master" in str(error).lower()
-        return Answer(address, error=f"does not know the service {service}" if unknown else "is no Sentinel")
+        return SentinelAnswer(address, error=f"does not know the service {service}" if unknown else "is no Sentinel")
     except (RedisError, OSError) as error:
-        return Answer(address, error=f"does not answer ({type(error).__name__})")
+        return SentinelAnswer(address, error=f"does not answer ({type(error).__name__})")
     complaint = ""
     try:
         client.execute_command("SENTINEL CKQUORUM", service)
     except (RedisError, OSError) as error:
         complaint = str(error)
-    return Answer(
+    return SentinelAnswer(
         address, f"{state['ip']}:{state['port']}", 1 + int(state.get("num-other-sentinels", 0)), complaint[:200]
     )
 
 
-def judge(answers: Sequence[Answer], service: str) -> Iterator[Finding]:
+def judge(answers: Sequence[SentinelAnswer], service: str) -> Iterator[Finding]:
     mute = [answer for answer in answers if answer.error]
     useful = [answer for answer in answers if not answer.error]
     for answer in mute:
@@ -63,7 +63,7 @@ def judge(answers: Sequence[Answer], service: str) -> Iterator[Finding]:
         yield _election(useful, service)
 
 
-def _election(useful: Sequence[Answer], service: str) -> Finding:
+def _election(useful: Sequence[SentinelAnswer], service: str) -> Finding:
     complaints = [answer for answer in useful if answer.quorum]
     known = max(answer.sentinels for answer in useful)
     if complaints:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import http.client
+import asyncio
 import json
 import socket
 import ssl
@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 from urllib.parse import SplitResult, urlsplit
 
-from gateway.sse_reader import StreamEvent, StreamReader, StreamTooLarge
+from gateway.http_client.client import CallError, CallTimeout, HttpClient, Incoming
+from gateway.http_client.sse_reader import StreamEvent, StreamReader, StreamTooLarge
 
 CONNECT_S: Final = 5.0
 FIRST_S: Final = 10.0
@@ -57,46 +58,48 @@ class Watched:
 
 def watch(url: str, token: str, wait_s: float) -> Watched:
     """Watch a stream for ``wait_s`` seconds. ``url`` is the gateway's base, or a stream. Never raises ``OSError``."""
+    return asyncio.run(_watch(url, token, wait_s))
+
+
+async def _watch(url: str, token: str, wait_s: float) -> Watched:
     parts = urlsplit(url)
     seen = Watched(f"{parts.scheme}://{parts.netloc}", parts.scheme == "https", wait_s)
-    connection = _connection(parts)
+    client = HttpClient()  # by no proxy but those on the way to the address itself
     try:
-        connection.connect()
         if seen.tls:
-            seen.http2 = _offers_http2(parts)
-        _exchange(seen, connection, parts, token)
-    except (OSError, http.client.HTTPException, ValueError) as error:
-        seen.error = _reason(error)
+            seen.http2 = await asyncio.to_thread(_offers_http2, parts)
+        await _exchange(seen, client, parts, token)
+    except CallError as error:
+        seen.error = str(error)
     finally:
-        connection.close()
+        await client.aclose()
     return seen
 
 
-def _exchange(seen: Watched, connection: http.client.HTTPConnection, parts: SplitResult, token: str) -> None:
+async def _exchange(seen: Watched, client: HttpClient, parts: SplitResult, token: str) -> None:
     began = time.monotonic()
     headers = {**HEADERS, **({"Authorization": f"Bearer {token}"} if token else {})}
-    path = parts.path + (f"?{parts.query}" if parts.query else "")
-    connection.request("GET", path if path not in ("", "/") else STREAM, headers=headers)
-    sock = connection.sock
-    sock.settimeout(min(FIRST_S, seen.wait_s))
-    response = connection.getresponse()
-    seen.head_s = time.monotonic() - began
-    seen.status = response.status
-    seen.http_version = {10: "1.0", 11: "1.1"}.get(response.version, "?")
-    seen.headers = {name.lower(): value for name, value in response.getheaders()}
-    if seen.status == 200 and response.headers.get_content_type() == "text/event-stream":
-        _body(seen, response, sock, began)
+    stream = parts._replace(fragment="").geturl() if parts.path not in ("", "/") else f"{seen.place}{STREAM}"
+    incoming = await client.open(stream, headers=headers, connect_s=CONNECT_S, head_s=min(FIRST_S, seen.wait_s))
+    try:
+        seen.head_s = time.monotonic() - began
+        seen.status = incoming.status
+        seen.http_version = incoming.http_version
+        seen.headers = incoming.headers
+        if seen.status == 200 and incoming.content_type == "text/event-stream":
+            await _body(seen, incoming, began)
+    finally:
+        await incoming.aclose()
 
 
-def _body(seen: Watched, response: http.client.HTTPResponse, sock: socket.socket, began: float) -> None:
-    signs = _Signs(response.headers.get("Content-Encoding", ""))
+async def _body(seen: Watched, incoming: Incoming, began: float) -> None:
+    signs = _Signs(incoming.headers.get("content-encoding", ""))
     while (left_s := seen.wait_s - (time.monotonic() - began)) > 0:
-        sock.settimeout(left_s if seen.arrivals else min(left_s, FIRST_S))
         try:
-            data = response.read1(65_536)
-        except TimeoutError:
+            data = await incoming.chunk(left_s if seen.arrivals else min(left_s, FIRST_S))
+        except CallTimeout:
             return
-        except (OSError, http.client.HTTPException):
+        except CallError:
             data = b""
         now_s = time.monotonic() - began
         if not data:
@@ -150,32 +153,15 @@ def _closing(event: StreamEvent) -> Mapping[str, Any] | None:
     return data if isinstance(data, dict) else None
 
 
-def _connection(parts: SplitResult) -> http.client.HTTPConnection:
-    kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
-    return kind(parts.hostname or "", parts.port, timeout=CONNECT_S)
-
-
-def _offers_http2(parts: SplitResult) -> bool:
-    """Whether the other side would speak HTTP/2 with a browser: a handshake of its own, and nothing else."""
+def _offers_http2(parts: SplitResult) -> bool | None:
+    """Whether the other side would speak HTTP/2 with a browser: a handshake of its own, and nothing else. None where
+    it fails; the call after it says why."""
     context = ssl.create_default_context()
     context.set_alpn_protocols(["h2", "http/1.1"])
     address = (parts.hostname or "", parts.port or 443)
-    with socket.create_connection(address, timeout=CONNECT_S) as plain:
-        with context.wrap_socket(plain, server_hostname=parts.hostname) as tls:
-            return tls.selected_alpn_protocol() == "h2"
-
-
-def _reason(error: Exception) -> str:
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return f"the certificate is refused: {error.verify_message}"
-    if isinstance(error, ssl.SSLError):
-        return "the TLS handshake failed"
-    if isinstance(error, TimeoutError):
-        return "nothing arrived in time"
-    if isinstance(error, socket.gaierror):
-        return "the host name is not known here"
-    if isinstance(error, OSError):
-        return (error.strerror or type(error).__name__).lower()
-    return (
-        "no HTTP came back" if isinstance(error, http.client.HTTPException) else "it holds characters that go nowhere"
-    )
+    try:
+        with socket.create_connection(address, timeout=CONNECT_S) as plain:
+            with context.wrap_socket(plain, server_hostname=parts.hostname) as tls:
+                return tls.selected_alpn_protocol() == "h2"
+    except (OSError, ValueError):
+        return None

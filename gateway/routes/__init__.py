@@ -1,1 +1,1 @@
-"""The native API. Each module's ``routes(node)`` returns its routes."""
+"""The native API. Each module's ``routes(…)`` makes its routes of the parts of a node that it needs."""

@@ -8,27 +8,20 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute
 
-from gateway import answers
-from gateway.census import NodeFigures
-from gateway.endpoint import endpoint
+from gateway.auth.callers import Callers
+from gateway.auth.principal import ADMIN, STATS
+from gateway.disconnects import Disconnects
 from gateway.exceptions import BadRequest
-from gateway.guard import require_scope
-from gateway.metrics import LATENCY_BUCKETS
-from gateway.node import Node
-from gateway.principal import ADMIN, STATS
+from gateway.http import responses
+from gateway.http.endpoint import Endpoints
+from gateway.http.validation import listed
+from gateway.metrics.counters import LATENCY_BUCKETS
+from gateway.presence.reader import PresenceReader
+from gateway.presence.rows import NodeFigures
 from publisher import channels as names
 
 MAX_LISTED: Final = 1000
 DEFAULT_LISTED: Final = 100
-
-
-def page_limit(text: str | None) -> int:
-    """How many clients a page should have. Raises :class:`BadRequest`."""
-    if text is None:
-        return DEFAULT_LISTED
-    if not (text.isascii() and text.isdigit() and len(text) <= 6 and 1 <= int(text) <= MAX_LISTED):
-        raise BadRequest(f"limit must be a whole number from 1 to {MAX_LISTED}.")
-    return int(text)
 
 
 def page_cursor(text: str | None) -> str | None:
@@ -50,24 +43,6 @@ def wants_revocation(text: str | None) -> bool:
     raise BadRequest("revoke must be true or false.")
 
 
-async def stats(node: Node, request: Request) -> Response:
-    await require_scope(node, request, STATS)
-    nodes = await node.presence.nodes()
-    totals = await node.presence.totals()
-    return answers.json_response(
-        {
-            "nodes": [_shown(each) for each in nodes],
-            "totals": {
-                "connections": sum(each.connections for each in nodes),
-                "clients": totals.clients,
-                "channels": totals.channels,
-                "events_delivered": sum(each.delivered.events for each in nodes),
-            },
-            "latency_bounds_s": LATENCY_BUCKETS,
-        }
-    )
-
-
 def _shown(figures: NodeFigures) -> dict[str, object]:
     return {
         "id": figures.id,
@@ -82,26 +57,51 @@ def _shown(figures: NodeFigures) -> dict[str, object]:
     }
 
 
-async def clients(node: Node, request: Request) -> Response:
-    await require_scope(node, request, STATS)
-    limit = page_limit(request.query_params.get("limit"))
-    page = await node.presence.clients(limit, page_cursor(request.query_params.get("cursor")))
-    return answers.json_response({"clients": [client._asdict() for client in page.clients], "next": page.next})
+class ClusterCalls:
+    """What they answer comes from ``reader``; ``disconnects`` sends somebody away."""
+
+    def __init__(self, callers: Callers, reader: PresenceReader, disconnects: Disconnects) -> None:
+        self._callers = callers
+        self._reader = reader
+        self._disconnects = disconnects
+
+    async def stats(self, request: Request) -> Response:
+        await self._callers.holder(request, STATS)
+        nodes = await self._reader.nodes()
+        totals = await self._reader.totals()
+        return responses.json_response(
+            {
+                "nodes": [_shown(each) for each in nodes],
+                "totals": {
+                    "connections": sum(each.connections for each in nodes),
+                    "clients": totals.clients,
+                    "channels": totals.channels,
+                    "events_delivered": sum(each.delivered.events for each in nodes),
+                },
+                "latency_bounds_s": LATENCY_BUCKETS,
+            }
+        )
+
+    async def clients(self, request: Request) -> Response:
+        await self._callers.holder(request, STATS)
+        limit = listed(request.query_params.get("limit"), DEFAULT_LISTED, MAX_LISTED)
+        page = await self._reader.clients(limit, page_cursor(request.query_params.get("cursor")))
+        return responses.json_response({"clients": [client._asdict() for client in page.clients], "next": page.next})
+
+    async def disconnect(self, request: Request) -> Response:
+        """End every stream of a subject and of ``client:{id}``; the answer says how many there were."""
+        await self._callers.holder(request, ADMIN)
+        client_id = names.check_id(request.path_params["client_id"], "client id")
+        revoke = wants_revocation(request.query_params.get("revoke"))
+        streams = await self._reader.streams_of_client(client_id)
+        await self._disconnects.disconnect_everywhere(client_id, revoke=revoke)
+        return responses.json_response({"client_id": client_id, "disconnected": streams, "revoked": revoke})
 
 
-async def disconnect(node: Node, request: Request) -> Response:
-    """End every stream of a subject and of ``client:{id}``; the answer says how many there were."""
-    await require_scope(node, request, ADMIN)
-    client_id = names.check_id(request.path_params["client_id"], "client id")
-    revoke = wants_revocation(request.query_params.get("revoke"))
-    streams = await node.presence.streams_of_client(client_id)
-    await node.control.disconnect_everywhere(client_id, revoke=revoke)
-    return answers.json_response({"client_id": client_id, "disconnected": streams, "revoked": revoke})
-
-
-def routes(node: Node) -> list[BaseRoute]:
+def routes(endpoint: Endpoints, callers: Callers, reader: PresenceReader, disconnects: Disconnects) -> list[BaseRoute]:
+    calls = ClusterCalls(callers, reader, disconnects)
     return [
-        endpoint(node, "/v1/stats", GET=stats),
-        endpoint(node, "/v1/clients", GET=clients),
-        endpoint(node, "/v1/clients/{client_id:id}", DELETE=disconnect),
+        endpoint("/v1/stats", GET=calls.stats),
+        endpoint("/v1/clients", GET=calls.clients),
+        endpoint("/v1/clients/{client_id:id}", DELETE=calls.disconnect),
     ]

@@ -8,15 +8,15 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute
 
-from gateway import answers, presence_topic
-from gateway.body import read_json
-from gateway.endpoint import endpoint
+from gateway.auth.callers import Callers
+from gateway.auth.principal import PUBLISH
 from gateway.exceptions import BadRequest, TooLarge
-from gateway.fields import ANY, TEXT, fields
-from gateway.guard import require_scope
-from gateway.node import Node
-from gateway.principal import PUBLISH
-from publisher import Receipt
+from gateway.http import responses
+from gateway.http.body import read_json
+from gateway.http.endpoint import Endpoints
+from gateway.http.validation import ANY, TEXT, fields
+from gateway.presence import topic
+from publisher import AsyncPublisher, Receipt
 from publisher import channels as names
 
 MAX_EVENTS: Final = 1000
@@ -40,7 +40,7 @@ def _event(what: str, value: object) -> dict[str, Any]:
     try:
         names.check_channel(given["channel"])
         names.check_own_type(given["type"])
-        presence_topic.check_foreign(given["channel"])
+        topic.check_foreign(given["channel"])
         if "id" in given:
             names.check_own_id(given["id"])
     except ValueError as error:
@@ -48,17 +48,16 @@ def _event(what: str, value: object) -> dict[str, Any]:
     return given
 
 
-async def publish(node: Node, request: Request) -> Response:
-    await require_scope(node, request, PUBLISH)
-    body = await read_json(request)
-    checked = events(body)
-    receipts: list[Receipt | None]
-    if isinstance(body, list):
-        receipts = await node.publisher.publish_many(checked)
-    else:
-        receipts = [await node.publisher.publish(**checked[0])]
-    return answers.json_response({"receipts": [receipt._asdict() for receipt in receipts if receipt is not None]})
+def routes(endpoint: Endpoints, callers: Callers, publisher: AsyncPublisher) -> list[BaseRoute]:
+    async def publish(request: Request) -> Response:
+        await callers.holder(request, PUBLISH)
+        body = await read_json(request)
+        checked = events(body)
+        receipts: list[Receipt | None]
+        if isinstance(body, list):
+            receipts = await publisher.publish_many(checked)
+        else:
+            receipts = [await publisher.publish(**checked[0])]
+        return responses.json_response({"receipts": [receipt._asdict() for receipt in receipts if receipt is not None]})
 
-
-def routes(node: Node) -> list[BaseRoute]:
-    return [endpoint(node, "/v1/events", POST=publish)]
+    return [endpoint("/v1/events", POST=publish)]

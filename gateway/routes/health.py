@@ -3,44 +3,19 @@
 from __future__ import annotations
 
 import hmac
+from collections.abc import Awaitable, Callable
 
 from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute
 
-from gateway import answers, openapi
 from gateway.closing import Closing
-from gateway.endpoint import endpoint
 from gateway.exceptions import Unauthorized
-from gateway.exposition import exposition
-from gateway.node import Node
-
-
-async def livez(node: Node, request: Request) -> Response:
-    """The process answers; whether Redis does is not its business, because a restart would not help."""
-    return answers.json_response({"status": "alive"})
-
-
-async def readyz(node: Node, request: Request) -> Response:
-    why = _unready(node)
-    if why is None:
-        return answers.json_response({"status": "ready"})
-    return answers.json_response({"error": {"code": why.reason, "message": why.sentence}}, 503)
-
-
-def _unready(node: Node) -> Closing | None:
-    if node.draining:
-        return Closing.DRAINING
-    return None if node.subscriber.up and node.control.loaded else Closing.REDIS_DOWN
-
-
-async def metrics(node: Node, request: Request) -> Response:
-    token = node.settings.metrics_token
-    if token is not None and not _has_token(request, token):
-        raise Unauthorized("The metrics need their own token: send GATEWAY_METRICS_TOKEN as Authorization: Bearer.")
-    headers = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
-    return Response(exposition(node.metrics), 200, headers, CONTENT_TYPE_LATEST)
+from gateway.http import openapi, responses
+from gateway.http.endpoint import Endpoints
+from gateway.metrics.exposition import MetricFigures, exposition
+from gateway.streams.open_streams import OpenStreams
 
 
 def _has_token(request: Request, token: str) -> bool:
@@ -48,14 +23,72 @@ def _has_token(request: Request, token: str) -> bool:
     return scheme.lower() == "bearer" and hmac.compare_digest(given.strip().encode("latin-1"), token.encode())
 
 
-async def description(node: Node, request: Request) -> Response:
-    return answers.json_bytes(openapi.document(node.version))
+async def livez(request: Request) -> Response:
+    """The process answers; whether Redis does is not its business, because a restart would not help."""
+    return responses.json_response({"status": "alive"})
 
 
-def routes(node: Node) -> list[BaseRoute]:
+class HealthCalls:
+    """``redis_serves``: whether the node hears Redis and is answered by it, and knows what it has to know before
+    it lets anybody in.
+    ``figures``: what is counted, of this process and those that stand beside it on one port.
+    ``token``: what the metrics want, None for nothing. ``version`` and ``root_path`` are those of the description:
+    ``root_path``: the path below which it is found."""
+
+    def __init__(
+        self,
+        streams: OpenStreams,
+        *,
+        redis_serves: Callable[[], Awaitable[bool]],
+        figures: Callable[[], Awaitable[list[MetricFigures]]],
+        token: str | None,
+        version: str,
+        root_path: str,
+    ) -> None:
+        self._streams = streams
+        self._figures = figures
+        self._version = version
+        self._redis_serves = redis_serves
+        self._token = token
+        self._root_path = root_path
+
+    async def readyz(self, request: Request) -> Response:
+        why = await self._unready()
+        if why is None:
+            return responses.json_response({"status": "ready"})
+        return responses.json_response({"error": {"code": why.reason, "message": why.sentence}}, 503)
+
+    async def _unready(self) -> Closing | None:
+        if self._streams.draining:
+            return Closing.DRAINING
+        return None if await self._redis_serves() else Closing.REDIS_DOWN
+
+    async def metrics(self, request: Request) -> Response:
+        if self._token is not None and not _has_token(request, self._token):
+            raise Unauthorized("The metrics need their own token: send GATEWAY_METRICS_TOKEN as Authorization: Bearer.")
+        headers = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
+        return Response(exposition(await self._figures()), 200, headers, CONTENT_TYPE_LATEST)
+
+    async def description(self, request: Request) -> Response:
+        return responses.json_bytes(openapi.document(self._version, self._root_path))
+
+
+def routes(
+    endpoint: Endpoints,
+    streams: OpenStreams,
+    *,
+    redis_serves: Callable[[], Awaitable[bool]],
+    figures: Callable[[], Awaitable[list[MetricFigures]]],
+    token: str | None,
+    version: str,
+    root_path: str,
+) -> list[BaseRoute]:
+    calls = HealthCalls(
+        streams, redis_serves=redis_serves, figures=figures, token=token, version=version, root_path=root_path
+    )
     return [
-        endpoint(node, "/livez", GET=livez),
-        endpoint(node, "/readyz", GET=readyz),
-        endpoint(node, "/metrics", GET=metrics),
-        endpoint(node, "/openapi.json", GET=description),
+        endpoint("/livez", GET=livez),
+        endpoint("/readyz", GET=calls.readyz),
+        endpoint("/metrics", GET=calls.metrics),
+        endpoint("/openapi.json", GET=calls.description),
     ]

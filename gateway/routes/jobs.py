@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -9,24 +11,26 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute
 
-from gateway import access, answers
-from gateway.body import read_json
-from gateway.endpoint import endpoint
-from gateway.exceptions import BadRequest, Conflict, NotFound, Unauthorized
-from gateway.fields import ANY, NUMBER, OBJECT, TEXT, fields
-from gateway.guard import require_scope
-from gateway.job_json import job_json
-from gateway.node import Node
-from gateway.principal import PUBLISH
+from gateway.auth import access
+from gateway.auth.callers import Callers
+from gateway.auth.principal import PUBLISH
+from gateway.broker.history import History
+from gateway.broker.reading import JobFacts
+from gateway.exceptions import BadRequest, Conflict, NotFound, StoreDown, Unauthorized
+from gateway.http import responses
+from gateway.http.body import read_json
+from gateway.http.endpoint import Endpoints
+from gateway.http.job_json import job_json
+from gateway.http.validation import ANY, NUMBER, OBJECT, TEXT, fields, listed
+from publisher import AsyncPublisher
 from publisher import channels as names
-from publisher.exceptions import JobFinished
+from publisher.exceptions import JobExists, JobFinished, JobNotFound
 from publisher.job import Job
 
 MAX_LISTED: Final = 200
 DEFAULT_LISTED: Final = 50
 LIST_BYTES: Final = 4 * 1024 * 1024
 """A list ends early once it is this long: a job with its result and items may have hundreds of kilobytes."""
-LIST_STEP: Final = 20
 
 NEW_JOB: Final = {"job_id": TEXT, "kind": TEXT, "owner": TEXT, "meta": OBJECT}
 CHANGES: Final = {
@@ -51,7 +55,7 @@ SETTABLE: Final = ("active", "completed", "failed", "cancelled")
 def new_job(body: object) -> dict[str, Any]:
     """The arguments of ``create_job``. Raises :class:`BadRequest` or ``ValueError``."""
     given = fields("The body", body, NEW_JOB, ("job_id", "kind"))
-    names.check_id(given["job_id"], "job_id")
+    names.check_job_id(given["job_id"], "job_id")
     names.check_id(given["kind"], "kind")
     if "owner" in given:
         names.check_id(given["owner"], "owner")
@@ -67,98 +71,136 @@ def changes(body: object) -> dict[str, Any]:
         raise BadRequest(f"status must be one of {', '.join(SETTABLE)}.")
     if "item" in given:
         given["item"] = fields("The item", given["item"], ITEM, ("item_id",))
-        names.check_id(given["item"]["item_id"], "item_id")
+        names.check_item_id(given["item"]["item_id"], "item_id")
     if "error" in given:
         given["error"] = fields("The error", given["error"], ERROR, ("message",))
     return given
 
 
-def list_limit(text: str | None) -> int:
-    """How many jobs a list should have. Raises :class:`BadRequest`."""
-    if text is None:
-        return DEFAULT_LISTED
-    if not (text.isascii() and text.isdigit() and len(text) <= 6 and 1 <= int(text) <= MAX_LISTED):
-        raise BadRequest(f"limit must be a whole number from 1 to {MAX_LISTED}.")
-    return int(text)
-
-
 # Answers ---
 
 
-async def get_job(node: Node, request: Request) -> Response:
-    caller = await node.stream_caller(request)
-    job = await node.readable_job(caller, request.path_params["job_id"])
-    return answers.json_bytes(job_json(job))
+class JobCalls:
+    def __init__(self, callers: Callers, history: History, publisher: AsyncPublisher, root_path: str) -> None:
+        self._callers = callers
+        self._root_path = root_path
+        self._history = history
+        self._publisher = publisher
+
+    async def get(self, request: Request) -> Response:
+        caller = await self._callers.reader(request)
+        job_id = names.check_id(request.path_params["job_id"], "job id")
+
+        def may_read(facts: JobFacts) -> bool:
+            return self._callers.may_read(caller, names.job_channel(job_id), facts.owner)
+
+        job = await self._history.admitted_job(job_id, may_read)
+        if job is None:
+            raise NotFound("There is no such job.")
+        return responses.json_bytes(job_json(await self._looked_after(job)))
+
+    async def _looked_after(self, job: Job) -> Job:
+        """The job as it stands once somebody has looked whether its worker was lost."""
+        return await self._publisher.get_job(job.job_id) or job if job.may_be_lost(time.time()) else job
+
+    async def list(self, request: Request) -> Response:
+        caller = await self._callers.caller(request)
+        subject = caller.subject
+        if subject is None:
+            raise Unauthorized("The list is of the caller's own jobs: send a token that has a sub.")
+        channel = names.user_channel(subject)
+        self._callers.check_channels(caller, (channel,))
+        limit = listed(request.query_params.get("limit"), DEFAULT_LISTED, MAX_LISTED)
+        job_ids = (await self._history.read(channel, None, "jobs")).jobs[::-1]
+
+        def is_theirs(facts: JobFacts) -> bool:
+            # A list is read as slowly as the peer likes: what comes later needs the right later.
+            return facts.owner == subject and self._callers.still_good(caller)
+
+        body = _job_list(self._history.jobs_in_steps(job_ids, is_theirs), limit)
+        first = await anext(body)  # what Redis refuses at once becomes an answer of its own
+        return responses.json_stream(first, body)
+
+    async def create(self, request: Request) -> Response:
+        await self._callers.holder(request, PUBLISH)
+        given = new_job(await read_json(request))
+        if await self._history.facts(given["job_id"]) is not None:  # the library attaches to one of the same owner
+            raise JobExists(given["job_id"], "There is such a job already.")
+        job = await self._publisher.create_job(**given)
+        place = f"{self._root_path}/v1/jobs/{quote(job.job_id, safe='')}"
+        return responses.json_bytes(job_json(job), 201, {"location": place})
+
+    async def update(self, request: Request) -> Response:
+        await self._callers.holder(request, PUBLISH)
+        job_id = names.check_job_id(request.path_params["job_id"])
+        job = await self._publisher.update_job(job_id, **changes(await read_json(request)))
+        return responses.json_bytes(job_json(job))
+
+    async def cancel(self, request: Request) -> Response:
+        return await self._steer(request, self._publisher.cancel_job)
+
+    async def pause(self, request: Request) -> Response:
+        return await self._steer(request, self._publisher.pause_job)
+
+    async def resume(self, request: Request) -> Response:
+        return await self._steer(request, self._publisher.resume_job)
+
+    async def _steer(self, request: Request, call: Callable[[str], Awaitable[Job]]) -> Response:
+        """What a job's owner, or an administrator, may ask of its worker."""
+        caller = await self._callers.caller(request)
+        if caller.anonymous:
+            raise Unauthorized("Only a job's owner or an administrator may do this: send a token.")
+        job_id = names.check_id(request.path_params["job_id"], "job id")
+        facts = await self._history.facts(job_id)
+        if facts is None or not access.may_cancel(caller, facts.owner):
+            raise NotFound("There is no such job.")
+        if facts.status in names.FINISHED:
+            raise _ended(facts.status)
+        try:
+            job = await call(job_id)
+        except JobFinished as error:
+            raise _ended(error.status) from None
+        except JobNotFound:  # it went between the look and the call
+            raise NotFound("There is no such job.") from None
+        return responses.json_bytes(job_json(job))
 
 
-async def list_jobs(node: Node, request: Request) -> Response:
-    caller = await node.caller(request)
-    subject = caller.subject
-    if subject is None:
-        raise Unauthorized("The list is of the caller's own jobs: send a token that has a sub.")
-    channel = names.user_channel(subject)
-    node.check_channels(caller, (channel,))
-    limit = list_limit(request.query_params.get("limit"))
-    job_ids = (await node.history.read(channel, None, "jobs")).jobs[::-1]
-    jobs, more = await _newest(node, job_ids, subject, limit)
-    body = b'{"jobs":[%b],"more":%b}' % (b",".join(jobs), b"true" if more else b"false")
-    return answers.json_bytes(body)
-
-
-async def _newest(node: Node, job_ids: tuple[str, ...], owner: str, limit: int) -> tuple[list[bytes], bool]:
-    """The first of these jobs that are still there and this owner's, as JSON; and whether some were left out."""
-    found: list[bytes] = []
-    size = 0
-    for start in range(0, len(job_ids), LIST_STEP):
-        for job in await node.history.jobs(job_ids[start : start + LIST_STEP]):
-            if job.owner != owner:
-                continue
-            if len(found) == limit or size > LIST_BYTES:
-                return found, True
-            found.append(job_json(job))
-            size += len(found[-1])
-    return found, False
-
-
-async def create_job(node: Node, request: Request) -> Response:
-    await require_scope(node, request, PUBLISH)
-    job = await node.publisher.create_job(**new_job(await read_json(request)))
-    return answers.json_bytes(job_json(job), 201, {"location": f"/v1/jobs/{quote(job.job_id, safe='')}"})
-
-
-async def update_job(node: Node, request: Request) -> Response:
-    await require_scope(node, request, PUBLISH)
-    job_id = names.check_id(request.path_params["job_id"], "job id")
-    job = await node.publisher.update_job(job_id, **changes(await read_json(request)))
-    return answers.json_bytes(job_json(job))
-
-
-async def cancel_job(node: Node, request: Request) -> Response:
-    caller = await node.caller(request)
-    if caller.anonymous:
-        raise Unauthorized("Only a job's owner or an administrator may cancel it: send a token.")
-    job = await node.history.job(request.path_params["job_id"])
-    if job is None or not access.may_cancel(caller, job.owner):
-        raise NotFound("There is no such job.")
-    if job.finished:
-        raise _ended(job.status)
-    return answers.json_bytes(job_json(await _cancelled(node, job)))
-
-
-async def _cancelled(node: Node, job: Job) -> Job:
+async def _job_list(steps: AsyncIterator[list[Job]], limit: int) -> AsyncIterator[bytes]:
+    """The first of these jobs as a JSON object, piece by piece; ``more`` says whether some were left out."""
+    shown, size, more = 0, 0, False
+    yield b'{"jobs":['
     try:
-        return await node.publisher.cancel_job(job.job_id)
-    except JobFinished as error:  # it ended between the look and the call
-        raise _ended(error.status) from None
+        async for step in steps:
+            step.reverse()
+            while step:
+                if shown == limit or size > LIST_BYTES:
+                    more = True
+                    break
+                text = job_json(step.pop())  # while the peer takes it, it is there once
+                yield b"," + text if shown else text
+                shown += 1
+                size += len(text)
+            if more:
+                break
+    except StoreDown:
+        if not shown:
+            raise
+        more = True  # the answer has begun: it says that it is not the whole
+    yield b'],"more":%b}' % (b"true" if more else b"false")
 
 
 def _ended(status: str) -> Conflict:
-    return Conflict(f"The job is {status} already; there is nothing left to cancel.")
+    return Conflict(f"The job is {status} already; there is nothing left to change.")
 
 
-def routes(node: Node) -> list[BaseRoute]:
+def routes(
+    endpoint: Endpoints, callers: Callers, history: History, publisher: AsyncPublisher, root_path: str
+) -> list[BaseRoute]:
+    calls = JobCalls(callers, history, publisher, root_path)
     return [
-        endpoint(node, "/v1/jobs", GET=list_jobs, POST=create_job),
-        endpoint(node, "/v1/jobs/{job_id:id}", GET=get_job, PATCH=update_job),
-        endpoint(node, "/v1/jobs/{job_id:id}/cancel", POST=cancel_job),
+        endpoint("/v1/jobs", private=True, GET=calls.list, POST=calls.create),
+        endpoint("/v1/jobs/{job_id:id}", private=True, GET=calls.get, PATCH=calls.update),
+        endpoint("/v1/jobs/{job_id:id}/cancel", POST=calls.cancel),
+        endpoint("/v1/jobs/{job_id:id}/pause", POST=calls.pause),
+        endpoint("/v1/jobs/{job_id:id}/resume", POST=calls.resume),
     ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from typing import Final
@@ -13,11 +14,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute
 
-from gateway.assets import assets
-from gateway.endpoint import Handler, endpoint
 from gateway.exceptions import NotFound
-from gateway.node import Node
-from publisher.address import parse
+from gateway.http.assets import assets
+from gateway.http.endpoint import Endpoints, Handler
+from publisher.redis.address import parse
 
 PAGES: Final = {"/": "index.html", "/client": "client.html", "/admin": "admin.html", "/demo": "demo.html"}
 _HOST: Final = re.compile(r"[A-Za-z0-9.\-]{1,253}(:\d{1,5})?|\[[0-9A-Fa-f:.]{2,45}\](:\d{1,5})?")
@@ -42,25 +42,34 @@ def policy(also_connect: str = "") -> str:
     )
 
 
-def page(file: str) -> Handler:
-    async def answer(node: Node, request: Request) -> Response:
-        other = other_name(request) if node.dev and file == "demo.html" else ""
-        texts = {
-            "version": node.version,
-            "mode": "dev" if node.dev else "serve",
-            "demo": "yes" if _has_demo(request) else "no",
-            "origin": origin(request),
-            "other": other,
-            "broker": _broker(node) if node.dev else "",
-        }
-        body = _filled(_page(file, node.dev, _has_demo(request)), texts)
-        headers = {**SECURITY, "cache-control": "no-store", "content-security-policy": policy(other)}
-        return Response(body, 200, headers, "text/html; charset=utf-8")
+@dataclass(frozen=True)
+class Pages:
+    """``dev``: with what only a developer's node shows, among it which broker it uses."""
 
-    return answer
+    dev: bool
+    version: str
+    redis_url: str
+    root_path: str
+
+    def page(self, file: str) -> Handler:
+        async def answer(request: Request) -> Response:
+            other = other_name(request) if self.dev and file == "demo.html" else ""
+            texts = {
+                "version": self.version,
+                "mode": "dev" if self.dev else "serve",
+                "demo": "yes" if _has_demo(request) else "no",
+                "origin": origin(request) + self.root_path,
+                "other": other,
+                "broker": _broker(self.redis_url) if self.dev else "",
+            }
+            body = _filled(_page(file, self.dev, _has_demo(request)), texts)
+            headers = {**SECURITY, "cache-control": "no-store", "content-security-policy": policy(other)}
+            return Response(body, 200, headers, "text/html; charset=utf-8")
+
+        return answer
 
 
-async def asset(node: Node, request: Request) -> Response:
+async def asset(request: Request) -> Response:
     """``GET /static/{name}``, with a tag that makes a second visit cheap."""
     found = assets().get(request.path_params["name"])
     if found is None:
@@ -93,8 +102,8 @@ def _has_demo(request: Request) -> bool:
     return any(getattr(route, "path", None) == "/dev/watch" for route in request.app.routes)
 
 
-def _broker(node: Node) -> str:
-    where = parse(node.settings.redis_url)
+def _broker(redis_url: str) -> str:
+    where = parse(redis_url)
     return where.url if "@" not in where.url else where.where  # a password is not for the screen
 
 
@@ -118,7 +127,7 @@ def _page(file: str, dev: bool, demo: bool) -> str:
     return whole.replace("{{script}}", file.removesuffix(".html"))
 
 
-def routes(node: Node) -> list[BaseRoute]:
+def routes(endpoint: Endpoints, pages: Pages) -> list[BaseRoute]:
     assets()  # a broken package is noticed at start
-    pages: list[BaseRoute] = [endpoint(node, path, GET=page(file)) for path, file in PAGES.items()]
-    return [*pages, endpoint(node, "/static/{name:id}", GET=asset)]
+    shown: list[BaseRoute] = [endpoint(path, GET=pages.page(file)) for path, file in PAGES.items()]
+    return [*shown, endpoint("/static/{name:id}", GET=asset)]

@@ -1,81 +1,19 @@
-"""The native streams, and how their events look."""
+"""The native streams."""
 
 from __future__ import annotations
 
-from functools import cache
-from typing import ClassVar
-
-import orjson
 from starlette.requests import Request
-from starlette.routing import BaseRoute, Route
+from starlette.routing import BaseRoute
 
-from gateway import sse
-from gateway.closing import Closing
-from gateway.encoder import Encoder, closing_data
+from gateway.auth.principal import Principal
+from gateway.dialects.native import NativeEncoder, native_encoder
 from gateway.exceptions import BadRequest
-from gateway.job_json import job_json
-from gateway.node import Node
-from gateway.plan import Plan
-from gateway.principal import Principal
-from gateway.stream_route import StreamRoute
+from gateway.streams.plan import Plan
+from gateway.streams.route import StreamRoutes
 from publisher import channels as names
-from publisher.envelope import Event
-from publisher.job import Job
 
 MAX_CHANNELS = 32
-
-
-class NativeEncoder(Encoder):
-    """Named events with their data as it was published; with ``envelope`` unnamed ones that say where they are from.
-
-    What the node itself says (``stream.*``, ``job.state``) is named in both.
-    """
-
-    name: ClassVar[str] = "native"
-
-    def __init__(self, *, envelope: bool, heartbeat_event: bool) -> None:
-        self._envelope = envelope
-        self._heartbeat = sse.json_block({}, b"stream.heartbeat") if heartbeat_event else sse.HEARTBEAT
-
-    def opened(self, connection_id: str, channels: list[str], resumed: bool) -> list[bytes]:
-        data = {"connection": connection_id, "channels": channels, "resumed": resumed}
-        return [sse.json_block(data, b"stream.open")]
-
-    def state(self, job: Job, seq: int) -> list[bytes]:
-        return [sse.data_block(job_json(job), b"job.state")]
-
-    def event(self, event: Event) -> bytes | None:
-        if not self._envelope:
-            return sse.data_block(event.data, event.type.encode())
-        said = {
-            "channel": event.channel,
-            "seq": event.seq,
-            "epoch": event.epoch,
-            "type": event.type,
-            "time": event.time,
-        }
-        if event.traceparent is not None:
-            said["traceparent"] = event.traceparent
-        head = orjson.dumps(said)
-        return sse.data_block(b'%b,"data":%b}' % (head[:-1], event.data))
-
-    def reset(self, channel: str, reason: str) -> list[bytes]:
-        return [sse.json_block({"channel": channel, "reason": reason}, b"stream.reset")]
-
-    def degraded(self, lost: bool) -> list[bytes]:
-        return [sse.json_block({}, b"stream.degraded" if lost else b"stream.recovered")]
-
-    def closing(self, closing: Closing) -> list[bytes]:
-        return [sse.json_block(closing_data(closing), b"stream.close")]
-
-    def heartbeat(self) -> bytes:
-        return self._heartbeat
-
-
-@cache
-def native_encoder(envelope: bool, heartbeat_event: bool) -> NativeEncoder:
-    """One object per kind, so that equal streams share their bytes."""
-    return NativeEncoder(envelope=envelope, heartbeat_event=heartbeat_event)
+MAX_LAST = 1000
 
 
 def _encoder(request: Request) -> NativeEncoder:
@@ -84,26 +22,39 @@ def _encoder(request: Request) -> NativeEncoder:
     )
 
 
+def _plan(request: Request, *channels: str) -> Plan:
+    return Plan(channels, _encoder(request), last=_last(request))
+
+
+def _last(request: Request) -> int:
+    text = request.query_params.get("last")
+    if text is None:
+        return 0
+    if not (text.isascii() and text.isdigit() and 1 <= len(text) <= 4 and 1 <= int(text) <= MAX_LAST):
+        raise BadRequest(f"last must be a whole number from 1 to {MAX_LAST}.")
+    return int(text)
+
+
 def _job(request: Request, caller: Principal) -> Plan:
-    return Plan((names.job_channel(request.path_params["job_id"]),), _encoder(request))
+    return _plan(request, names.job_channel(request.path_params["job_id"]))
 
 
 def _my_jobs(request: Request, caller: Principal) -> Plan:
-    return Plan((names.user_channel(caller.known_subject()),), _encoder(request))
+    return _plan(request, names.user_channel(caller.known_subject()))
 
 
 def _client(request: Request, caller: Principal) -> Plan:
-    return Plan((names.client_channel(request.path_params["client_id"]), names.BROADCAST), _encoder(request))
+    return _plan(request, names.client_channel(request.path_params["client_id"]), names.BROADCAST)
 
 
 def _channels(request: Request, caller: Principal) -> Plan:
     asked = list(dict.fromkeys(request.query_params.getlist("channel")))
     if not 1 <= len(asked) <= MAX_CHANNELS:
         raise BadRequest(f"Name 1 to {MAX_CHANNELS} channels: ?channel=…&channel=…")
-    return Plan(tuple(names.check_channel(channel) for channel in asked), _encoder(request))
+    return _plan(request, *(names.check_channel(channel) for channel in asked))
 
 
-def routes(node: Node) -> list[BaseRoute]:
+def routes(stream: StreamRoutes) -> list[BaseRoute]:
     encoder = native_encoder(False, False)
     plans = {
         "/v1/jobs/events": _my_jobs,
@@ -111,4 +62,4 @@ def routes(node: Node) -> list[BaseRoute]:
         "/v1/clients/{client_id:id}/events": _client,
         "/v1/events": _channels,
     }
-    return [Route(path, StreamRoute(node, plan, encoder), methods=["GET"]) for path, plan in plans.items()]
+    return [stream(path, plan, encoder) for path, plan in plans.items()]

@@ -14,7 +14,7 @@ from tests.bench.figures import Figures
 from tests.bench.goals import goals
 from tests.bench.load import raise_file_limit
 from tests.bench.measurement import Row
-from tests.bench.options import Options
+from tests.bench.options import RunOptions
 from tests.bench.processes import stand_aside
 from tests.bench.systems import choice
 
@@ -66,7 +66,7 @@ def measure(given: argparse.Namespace) -> list[Row]:
         print(sentence, file=sys.stderr)
     raise_file_limit()
     stand_aside()
-    options = Options(
+    options = RunOptions(
         given.rounds,
         given.seconds,
         tuple(given.connections) if given.connections else None,

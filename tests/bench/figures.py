@@ -15,7 +15,7 @@ NAN: Final = float("nan")
 
 
 @dataclass(frozen=True)
-class Line:
+class SystemLine:
     """One system in one setting: medians, and the latencies of all rounds together."""
 
     case: str
@@ -27,7 +27,7 @@ class Line:
     latency_us: dict[int, int]
 
     @classmethod
-    def of(cls, row: Row) -> Line:
+    def of(cls, row: Row) -> SystemLine:
         figures = {name: round(row.figure(name), 4) for name in row.names()}
         rounds = [{name: round(value, 4) for name, value in each.figures.items()} for each in row.samples]
         latency = merged(sample.latency for sample in row.samples)
@@ -46,13 +46,13 @@ class Line:
 class Figures:
     """What was measured, and on what."""
 
-    def __init__(self, machine: dict[str, str], lines: list[Line]) -> None:
+    def __init__(self, machine: dict[str, str], lines: list[SystemLine]) -> None:
         self.machine = machine
         self.lines = lines
 
     @classmethod
     def of(cls, machine: dict[str, str], rows: Iterable[Row]) -> Figures:
-        return cls(machine, [Line.of(row) for row in rows])
+        return cls(machine, [SystemLine.of(row) for row in rows])
 
     def updated(self, newer: Figures) -> Figures:
         """These, but for the cases that were measured anew."""
@@ -69,12 +69,12 @@ class Figures:
     @classmethod
     def from_json(cls, document: dict[str, Any]) -> Figures:
         lines = [
-            Line(**{**row, "latency_us": {int(edge): count for edge, count in row["latency_us"].items()}})
+            SystemLine(**{**row, "latency_us": {int(edge): count for edge, count in row["latency_us"].items()}})
             for row in document["rows"]
         ]
         return cls(document["machine"], lines)
 
-    def select(self, case: str, *, setting: str = "", system: str | None = None) -> Iterator[Line]:
+    def select(self, case: str, *, setting: str = "", system: str | None = None) -> Iterator[SystemLine]:
         """The lines of a case whose setting holds this text, in the order in which they were measured."""
         for line in self.lines:
             if line.case == case and setting in line.setting and system in (None, line.system):

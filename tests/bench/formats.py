@@ -5,6 +5,9 @@ from __future__ import annotations
 from typing import Final
 
 HEADINGS: Final = {
+    "quiet_p99_ms": "quiet p99 ms",
+    "p99_ratio": "p99 to quiet",
+    "grown_mib": "MiB more",
     "cpu_us": "CPU µs/delivery",
     "cpu_us_per_event": "CPU µs/event",
     "redis_us_per_event": "Redis µs/event",
@@ -25,6 +28,18 @@ HEADINGS: Final = {
     "cpu_s": "CPU s",
     "redis_cpu_s": "Redis CPU s",
     "history_reads": "history reads",
+    "task_us": "CPU µs/task",
+    "added_us": "with reporting, more",
+    "redis_us_per_task": "Redis µs/task",
+    "calls": "calls of Redis",
+    "queueing_us": "queueing: CPU µs",
+    "queueing_added_us": "queueing: more",
+    "queueing_calls": "queueing: calls",
+    "node_ms_per_s": "node ms CPU/s",
+    "without_ms_per_s": "without leases",
+    "redis_ms_per_s": "Redis ms CPU/s",
+    "worker_ms_per_s": "worker ms CPU/s",
+    "asked_per_interval": "questions/interval",
 }
 
 

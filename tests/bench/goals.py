@@ -45,6 +45,7 @@ def goals(figures: Figures) -> list[Goal]:
         *_resume(figures),
         *_publish(figures),
         *_growth(figures),
+        *_workers(figures),
     ]
 
 
@@ -104,6 +105,17 @@ def _growth(figures: Figures) -> Iterator[Goal]:
     """The growth of a delivery's cost from the fewest connections to the most, ours to the floor's."""
     ours, floor = (_grown(figures, system) for system in (OURS, "floor"))
     yield Goal("cost per delivery, 500 to 8,000 connections: growth, to the floor's", ours / floor, 1)
+
+
+def _workers(figures: Figures) -> Iterator[Goal]:
+    for queue in ("celery", "rq", "dramatiq", "arq", "taskiq"):
+        calls = figures.value("workers", queue, "calls")
+        yield Goal(f"a reported task of {queue}: calls of Redis beyond progress", calls, 2, "")
+    for watched, words in (("0 watched", "nobody watches"), ("1000 watched", "1,000 jobs watched")):
+        held, without = (figures.value("workers", watched, f"{name}_ms_per_s") for name in ("node", "without"))
+        yield Goal(f"10,000 leases, {words}: a node's CPU, beyond that without", held - without, 1, " ms/s")
+    asked = figures.value("workers", "200 viewers", "asked_per_interval")
+    yield Goal("a polled job with 200 viewers: questions per interval", asked, 1, "")
 
 
 def _grown(figures: Figures, system: str) -> float:

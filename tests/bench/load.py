@@ -20,7 +20,7 @@ class Missing(Exception):
     """Not every delivery arrived."""
 
 
-class Opening(NamedTuple):
+class OpeningSpan(NamedTuple):
     """So many streams were opened between these two moments (CLOCK_MONOTONIC, seconds)."""
 
     streams: int
@@ -62,10 +62,10 @@ class LoadClient(Talker):
         self.say(command.encode() + b"\n")
         return [int(word) for word in self.hear().split()]
 
-    def open(self, streams: int) -> Opening:
+    def open(self, streams: int) -> OpeningSpan:
         """Open so many more streams; returns when each has begun its response."""
         count, start, end = self.ask(f"open {streams}")
-        return Opening(count, start / 1e9, end / 1e9)
+        return OpeningSpan(count, start / 1e9, end / 1e9)
 
     def close_streams(self) -> None:
         self.ask("close")

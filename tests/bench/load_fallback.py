@@ -16,7 +16,7 @@ PART: Final = 16
 """The most of a mark that may be missing at the end of what was read."""
 
 
-class Stream:
+class RawStream:
     """One connection."""
 
     def __init__(self, request: str) -> None:
@@ -31,7 +31,7 @@ class Client:
     def __init__(self, host: str, port: int, plan: list[str]) -> None:
         self._address = (host, port)
         self._plan = plan
-        self._streams: list[Stream] = []
+        self._streams: list[RawStream] = []
         self._made = 0
         self._selector = selectors.DefaultSelector()
         self._events = self._bytes = 0
@@ -62,7 +62,7 @@ class Client:
         start = time.monotonic_ns()
         for _ in range(streams):
             if self._made == len(self._streams):
-                self._streams.append(Stream(self._plan[self._made % len(self._plan)]))
+                self._streams.append(RawStream(self._plan[self._made % len(self._plan)]))
             self._connect(self._streams[self._made])
             self._made += 1
             self._drain()
@@ -70,7 +70,7 @@ class Client:
             self._drain(0.05)
         return f"{self._made} {start} {time.monotonic_ns()}"
 
-    def _connect(self, stream: Stream) -> None:
+    def _connect(self, stream: RawStream) -> None:
         path, *headers = stream.request.split("\t")
         host, port = self._address
         if path.startswith(":"):
@@ -103,7 +103,7 @@ class Client:
         for key, _ in self._selector.select(timeout_s):
             self._receive(key.data)
 
-    def _receive(self, stream: Stream) -> None:
+    def _receive(self, stream: RawStream) -> None:
         assert stream.socket is not None
         data = stream.socket.recv(1 << 18)
         if not data:
@@ -117,7 +117,7 @@ class Client:
             stream.last_id = found[-1].strip()
         self._count(stream, data)
 
-    def _count(self, stream: Stream, data: bytes) -> None:
+    def _count(self, stream: RawStream, data: bytes) -> None:
         if self._blank:
             self._events += data.count(b"\n\n")
             stream.rest = b"\n" if data.endswith(b"\n") and not data.endswith(b"\n\n") else b""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Options:
+class RunOptions:
     """None leaves a choice to the case. ``quick``: one short round of everything."""
 
     rounds: int | None = None

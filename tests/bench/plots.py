@@ -7,7 +7,7 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Any, Final
 
-from tests.bench.figures import Figures, Line
+from tests.bench.figures import Figures, SystemLine
 
 COLOURS: Final = {
     "floor": "#7f7f7f",
@@ -90,7 +90,7 @@ def _latency(figures: Figures, axes: Any) -> bool:
     return True
 
 
-def _tail(line: Line) -> tuple[list[float], list[float]]:
+def _tail(line: SystemLine) -> tuple[list[float], list[float]]:
     """The share of deliveries that took longer than so many ms."""
     edges = sorted(line.latency_us)
     total = sum(line.latency_us.values())
@@ -121,7 +121,7 @@ def _burst(figures: Figures, axes: Any) -> bool:
     return True
 
 
-def _bars(axes: Any, lines: list[Line], name: str, shown: Callable[[float], str]) -> None:
+def _bars(axes: Any, lines: list[SystemLine], name: str, shown: Callable[[float], str]) -> None:
     lines = list(reversed(lines))
     bars = axes.barh(
         [line.label for line in lines],

@@ -13,13 +13,15 @@ import socket
 import threading
 from collections.abc import Iterator
 
-from gateway.delivered import Delivered
-from gateway.history import History
-from gateway.metrics import Metrics
-from gateway.presence import Place, Presence
-from gateway.store import Store
-from publisher import Publisher, connect
-from publisher.channels import pubsub_name
+from gateway.broker.history import History
+from gateway.broker.store import Store
+from gateway.metrics.counters import Metrics
+from gateway.presence.delivered import Delivered
+from gateway.presence.presence import Presence
+from gateway.presence.stream_counts import CountedStream
+from publisher import Publisher
+from publisher.keys import pubsub_name
+from publisher.redis import connect
 from tests.bench.processes import cpu_seconds
 from tests.support.broker import Broker
 from tests.support.ports import HOST
@@ -102,7 +104,7 @@ async def streams(broker: Broker) -> dict[str, object]:
                 task = asyncio.create_task(presence.run())
                 stack.callback(task.cancel)
                 presences.append(presence)
-                await presence.arrive(Place("sub:first", ("topic:a",)))
+                await presence.arrive(CountedStream("sub:first", ("topic:a",)))
             found[count] = await _arrive(broker, presences[0])
         history = History(stores[0], Metrics("1"), PREFIX)
         before = cpu_seconds(broker.pid)
@@ -116,11 +118,13 @@ async def _arrive(broker: Broker, presence: Presence) -> float:
     """A stream that comes and goes, fifty at a time as in a busy second."""
     before = cpu_seconds(broker.pid)
     for number in range(0, STREAMS, 50):
-        places = [Place(f"sub:{number + index}", (f"client:{number + index}", "broadcast")) for index in range(50)]
+        places = [
+            CountedStream(f"sub:{number + index}", (f"client:{number + index}", "broadcast")) for index in range(50)
+        ]
         await asyncio.gather(*[presence.arrive(place) for place in places])
         for place in places:
             presence.leave(place)
-    await presence.totals()
+    await presence.reader.totals()
     return round((cpu_seconds(broker.pid) - before) / STREAMS * 1e6, 1)
 
 

@@ -14,10 +14,12 @@ def table(rows: Sequence[Row], columns: Sequence[str]) -> str:
     """The medians of one case, setting by setting, for a terminal."""
     lines = []
     for (case, setting), group in groupby(rows, lambda row: (row.case, row.setting)):
+        of_setting = list(group)
+        shown = [name for name in columns if any(name in row.names() for row in of_setting)]
         lines.append(f"{case}: {setting}")
-        lines.append(" " * 34 + "".join(f"{HEADINGS.get(name, name):>20}" for name in columns))
-        for row in group:
-            lines.append(f"  {row.label:32}" + "".join(f"{number(row.figure(name)):>20}" for name in columns))
+        lines.append(" " * 34 + "".join(f"{HEADINGS.get(name, name):>22}" for name in shown))
+        for row in of_setting:
+            lines.append(f"  {row.label:32}" + "".join(f"{number(row.figure(name)):>22}" for name in shown))
         lines.append("")
     return "\n".join(lines)
 

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from gateway.bench.choices import Choices
-from gateway.bench.crowd import Crowd
 from gateway.bench.limits import make_room
 from gateway.bench.listener import Listener
 from gateway.bench.target import Target, look_up
+from gateway.bench.viewers import Viewers
 from tests.bench.scaling_model import Storm, storm
 from tests.support.broker import Broker
 from tests.support.node import Node
@@ -60,7 +60,7 @@ def main() -> None:
         given.json.write_text(json.dumps(result) + "\n", "utf-8")
 
 
-class Refugees(Crowd):
+class Refugees(Viewers):
     """Streams that begin on the first node and come back to the second one."""
 
     def target(self, listener: Listener) -> Target:

@@ -104,42 +104,54 @@ def test_who_sends_to_somebody_away_is_told_so(dev: str, open_page: OpenPage) ->
 
 def test_a_job_is_told_in_every_dialect_over_the_death_of_both_nodes(dev: str, open_page: OpenPage) -> None:
     page = open_page(f"{dev}/demo")
-    page.get_by_role("button", name="Character").click()
+    native_pane = page.get_by_role("region", name="native", exact=True)
+    expect(native_pane).to_contain_text("Here will be: a bar")
+    character = page.get_by_role("button", name="Character")
+    page.get_by_label("Speed").select_option("quick")
+    character.click()
     expect(page.locator("#bar")).not_to_have_js_property("value", 0)
+    expect(character).to_have_attribute("aria-current", "true")
     for number in (1, 2):
         page.get_by_role("button", name=f"Kill node {number}").click()
         expect(page.locator("#panes")).to_contain_text(f"Node {number} was killed")
     expect(page.locator("#job-state")).to_have_text("completed")
     for name in PANES:
-        pane = page.get_by_role("region", name=f"Frames of {name}")
+        pane = page.get_by_role("region", name=f"frames of {name}")
         expect(pane).to_contain_text("The end: the job has ended.")
         expect(pane).to_contain_text("Disconnected: the connection was lost")
         expect(pane).to_contain_text("resumed after cursor")
-    native = page.get_by_role("region", name="Frames of native").inner_text()
+        # What a user of that front end sees: a full bar, and the picture if its words have one.
+        seen = page.get_by_role("region", name=name, exact=True)
+        expect(seen.get_by_role("progressbar")).to_have_js_property("value", 100)
+        expect(seen.get_by_role("img", name="A picture")).to_have_count(0 if name == "generation" else 1)
+    expect(character).not_to_have_attribute("aria-current", "true")
+    frames = page.get_by_role("region", name="frames of native")
+    assert "event:" not in frames.inner_text()
+    page.get_by_role("switch", name="Show the frames").check()
+    native = frames.inner_text()
+    assert "base64,PHN2ZyB4…" in native
     steps = re.findall(r'event: job\.progress\ndata: \{.*?"progress":(\d+)', native)
     assert steps == [str(percent) for percent in (*range(5, 100, 5), 99)]  # each once, in order
-    clients = page.get_by_role("region", name="Frames of clients")
-    expect(clients).to_contain_text("event: job-ended")
-    picture = page.get_by_role("img", name="A picture that the job made")
-    expect(picture).to_be_visible()
+    expect(page.get_by_role("region", name="clients", exact=True)).to_contain_text("job-ended · character")
     page.reload()
-    expect(picture).to_be_visible()
-    native_pane = page.get_by_role("region", name="Frames of native")
+    expect(native_pane.get_by_role("img", name="A picture that the job made")).to_be_visible()
     expect(native_pane).to_contain_text("The end: the job has ended.")
     expect(native_pane).not_to_contain_text("Disconnected")  # its state alone told of the end
 
 
 def test_redis_that_comes_back_empty_is_told_as_a_loss(dev: str, open_page: OpenPage) -> None:
     page = open_page(f"{dev}/demo")
+    page.get_by_label("Speed").select_option("quick")
     page.get_by_role("button", name="Task with files").click()
-    native = page.get_by_role("region", name="Frames of native")
-    expect(native).to_contain_text("job.progress")
+    native = page.get_by_role("region", name="native", exact=True)
+    expect(native).to_contain_text("processing")
     page.get_by_role("button", name="Let Redis lose everything").click()
     expect(page.locator("#redis-detail")).to_contain_text("empty")
     expect(native).to_contain_text("The node has lost Redis")
     expect(native).to_contain_text("the state begins anew")
     expect(page.locator("#job-state")).to_have_text("completed")
-    expect(page.locator("#items")).to_contain_text("photo.png completed 100 %")
+    # The other dialects tell a job that has ended meanwhile by its end alone.
+    expect(native).to_contain_text("photo.pngcompleted 100 %")
 
 
 def test_the_admin_page_shows_nothing_to_who_has_no_token_for_it(serve: Node, open_page: OpenPage) -> None:
@@ -175,8 +187,10 @@ def test_in_production_a_client_joins_with_its_token(serve: Node, open_page: Ope
     page.get_by_label("Token", exact=True).fill(token("ann"))
     join(page, "ann")
     demo = open_page(f"{serve.base}/demo")
-    expect(demo.get_by_role("button", name="Character")).to_be_hidden()
-    expect(demo.locator("#no-lab")).to_contain_text("sse-gateway dev")
+    expect(demo.get_by_role("heading", name="Watch a job")).to_be_visible()
+    expect(demo.locator("#panes section")).to_have_count(len(PANES))
+    for cannot in ("Start a job", "Character", "Speed", "Kill", "Redis", "notice when a job of this page"):
+        expect(demo.locator("main")).not_to_contain_text(cannot, use_inner_text=True)
 
 
 def test_the_client_page_needs_no_mouse(dev: str, open_page: OpenPage) -> None:
@@ -214,7 +228,8 @@ def test_axe_finds_nothing_on_pages_in_use(dev: str, open_page: OpenPage, colour
     demo.get_by_role("button", name="Media").click()
     expect(demo.locator("#bar")).not_to_have_js_property("value", 0)
     demo.get_by_role("button", name="Cut the connections").click()
-    expect(demo.get_by_role("region", name="Frames of native")).to_contain_text("resumed after")
+    expect(demo.get_by_role("region", name="frames of native")).to_contain_text("resumed after")
+    demo.get_by_role("switch", name="Show the frames").check()
     for page in (open_page(f"{dev}/"), client, admin, demo):
         found: dict[str, Any] = Axe().run(page).response
         assert [(each["id"], [node["html"][:120] for node in each["nodes"]]) for each in found["violations"]] == []
@@ -224,8 +239,13 @@ def test_axe_finds_nothing_on_pages_in_use(dev: str, open_page: OpenPage, colour
 def test_a_page_fits_on_a_small_phone(dev: str, open_page: OpenPage, path: str) -> None:
     page = open_page(f"{dev}{path}", viewport={"width": 320, "height": 640})
     if path == "/demo":
+        page.get_by_label("Speed").select_option("slowest")
         page.get_by_role("button", name="Video").click()
+        expect(page.locator("#bar")).to_be_in_viewport()  # not below the fold, as if nothing had begun
         expect(page.locator("#bar")).not_to_have_js_property("value", 0)
+        page.get_by_role("button", name="Cancel").click()
+        expect(page.locator("#job-state")).to_have_text("cancelled")
+        expect(page.get_by_role("button", name="Cancel")).to_be_hidden()
     if path == "/admin":
         expect(page.locator("#nodes tr")).to_have_count(2)
     assert page.evaluate("document.documentElement.scrollWidth") == 320

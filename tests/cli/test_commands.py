@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import signal
 import socket
 import subprocess
 import sys
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
@@ -13,7 +18,7 @@ import pytest
 from gateway.cli import COMMANDS
 from tests.support.commands import environment, run
 from tests.support.node import ROOT
-from tests.support.ports import HOST
+from tests.support.ports import HOST, free_port
 from tests.support.tokens import SECRET
 
 
@@ -48,7 +53,22 @@ def test_every_command_has_help_with_examples_and_takes_a_redis_url(name: str) -
         (["tail", "ftp://127.0.0.1/x"], {}, "it must be http://host:port/path"),
         (["tail", "http://127.0.0.1:x/"], {}, "This is not a URL"),
         (["tail", "http://127.0.0.1:8000/a b"], {}, "holds characters that cannot be sent"),
-        (["tail", "job:1", "--gateway", "nowhere"], {}, "This is not a URL of a stream"),
+        (["tail", "job:1", "--gateway", "nowhere"], {}, "must be an http:// or https:// URL"),
+        (["tail", "127.0.0.1:8000/v1/events"], {}, "if it is an address, write http:// before it"),
+        (["tail", "job:1", "http://127.0.0.1:8000/"], {}, "A URL is followed alone"),
+        (["tail", "job:1", "-n", "0"], {}, "argument -n/--last: must be"),
+        (["tail", "job:1", "-n", "2", "--last-event-id", "x"], {}, "Either --last or --last-event-id"),
+        (["tail", *(f"topic:{n}" for n in range(33))], {}, "at most 32 channels"),
+        (["jobs", "fly"], {}, "invalid choice: 'fly'"),
+        (["jobs", "show"], {}, "needs the id of a JOB"),
+        (["jobs", "cancel", "a b"], {}, "without whitespace"),
+        (["jobs", "list", "j"], {}, "jobs list takes no JOB"),
+        (["disconnect", "a b"], {}, "without whitespace"),
+        (["clients", "--limit", "0"], {}, "must be"),
+        (["publish", "topic:x", "t", "@/nowhere"], {}, "/nowhere cannot be read: No such file"),
+        (["publish", "topic:x", "t", "@/"], {}, "cannot be read: Is a directory"),
+        (["token", "--check", "hush"], {"JWT_KEY": SECRET}, "A node refuses this token: "),
+        (["completion", "fish"], {}, "invalid choice"),
     ],
 )
 def test_bad_input_is_answered_with_one_sentence(arguments: list[str], settings: dict[str, Any], sentence: str) -> None:
@@ -58,6 +78,54 @@ def test_bad_input_is_answered_with_one_sentence(arguments: list[str], settings:
     assert sentence in done.stderr
     assert done.stderr.count("\n") == 1, done.stderr
     assert "hush" not in done.stderr.replace("{hush", "")
+
+
+def test_ctrl_c_while_modules_are_loaded_leaves_no_traceback() -> None:
+    program = """
+import os, signal, sys
+class Press:
+    def find_spec(self, name, path=None, target=None):
+        if name == "gateway.cli":
+            os.kill(os.getpid(), signal.SIGINT)
+sys.meta_path.insert(0, Press())
+from gateway.__main__ import main
+sys.exit(main())
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, env=environment(), capture_output=True, text=True, timeout=60
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (-signal.SIGINT, "", "")
+
+
+@pytest.mark.parametrize("command", [["dev"], ["publish", "topic:a", "t", "1"], ["ticket-key", "show"]])
+def test_what_is_wrong_with_the_address_of_redis_is_told_with_the_remedy(command: list[str]) -> None:
+    with http_answer() as port:
+        done = run(*command, "--redis-url", f"redis://{HOST}:{port}/0")
+        assert done.returncode == 1
+        assert done.stderr == (
+            f"sse-gateway: Redis at {HOST}:{port}: what answers there does not speak Redis's protocol. "
+            "Correct the port in GATEWAY_REDIS_URL.\n"
+        )
+    port = free_port()
+    done = run(*command, "--redis-url", f"redis://{HOST}:{port}/0")
+    assert done.returncode == 1 and done.stdout == ""
+    assert f"Redis at {HOST}:{port}: nothing listens there (connection refused). Start the server" in done.stderr
+
+
+@contextlib.contextmanager
+def http_answer() -> Iterator[int]:
+    """The port of something that speaks HTTP."""
+
+    class Answer(BaseHTTPRequestHandler):
+        def log_message(self, *args: object) -> None:
+            """It says nothing."""
+
+    with ThreadingHTTPServer((HOST, 0), Answer) as server:
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        yield server.server_address[1]
+        server.shutdown()
+        thread.join()
 
 
 @pytest.mark.parametrize("command", ["serve", "dev"])

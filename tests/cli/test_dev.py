@@ -12,10 +12,12 @@ from typing import Any
 
 import pytest
 
+from gateway.demo.embedded_broker import BELOW, HOST, embedded_broker
 from publisher import Publisher
 from tests.support.commands import Running, alive, children
 from tests.support.eventsource import EventSource
 from tests.support.http1 import Exchange, request
+from tests.support.ports import free_port
 from tests.support.sse_parser import SseEvent, SseParser
 from tests.support.waiting import wait_until
 
@@ -178,14 +180,21 @@ async def test_a_task_names_its_files_and_may_be_asked_to_fail(dev: Running) -> 
         ("/api/generation", "application/json", b"{"),
         ("/dev/watch", "application/x-www-form-urlencoded", b"kind=nothing"),
         ("/dev/watch", "application/x-www-form-urlencoded", b"kind=\xff"),
-        ("/dev/watch", "application/x-www-form-urlencoded", b"kind=" + b"x" * 5000),
         ("/dev/jobs", "application/json", b'{"kind": []}'),
+        ("/dev/jobs", "application/json", b'{"speed": 2}'),
     ],
 )
 async def test_a_job_that_makes_no_sense_is_refused(dev: Running, path: str, content_type: str, body: bytes) -> None:
     headers = {"Content-Type": content_type}
     answer = await request(base_of(dev), path, method="POST", headers=headers, body=body)
     assert (answer.status, json.loads(answer.body)["error"]["code"]) == (400, "bad_request")
+
+
+async def test_a_form_that_is_larger_than_a_job_is_refused(dev: Running) -> None:
+    headers = {"Content-Type": "application/x-www-form-urlencoded"}
+    body = b"kind=" + b"x" * 5000
+    answer = await request(base_of(dev), "/dev/watch", method="POST", headers=headers, body=body)
+    assert (answer.status, json.loads(answer.body)["error"]["code"]) == (413, "too_large")
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
@@ -199,6 +208,13 @@ async def test_a_signal_ends_everything_with_zero(number: int) -> None:
             assert dev.end(number) == 0
         assert not [pid for pid in started if alive(pid)]
         assert "Traceback" not in dev.stderr
+
+
+def test_the_brokers_port_goes_with_the_nodes_unless_something_has_it() -> None:
+    wanted = free_port()
+    url = f"redis://{HOST}:{wanted}/0"
+    with embedded_broker(wanted + BELOW) as broker, embedded_broker(wanted + BELOW) as second:
+        assert (broker.url, second.url == url) == (url, False)
 
 
 def test_a_signal_while_it_starts_leaves_nothing_behind() -> None:
@@ -215,6 +231,15 @@ def test_a_kill_takes_everything_along() -> None:
         started = children(dev.process.pid)
         dev.end(signal.SIGKILL)
         wait_until(lambda: not [pid for pid in started if alive(pid)], "the end of the children")
+
+
+def test_without_dramatiq_there_is_no_worker_and_dev_says_so(redis_url: str, prefix: str) -> None:
+    program = "import sys; sys.modules['dramatiq'] = None; from gateway.cli import main; sys.exit(main(sys.argv[1:]))"
+    arguments = [sys.executable, "-c", program, "dev", "--port", "0", "--redis-url", redis_url]
+    with Running(arguments, REDIS_PREFIX=prefix) as dev:
+        base_of(dev)
+        assert "pip install 'sse-gateway[broker]'" in dev.stderr
+        assert children(dev.process.pid) == []
 
 
 async def test_without_the_demo_there_is_no_worker_and_no_way_to_start_its_jobs(redis_url: str, prefix: str) -> None:

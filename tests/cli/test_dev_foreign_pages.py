@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.support.commands import Running
+from tests.support.eventsource import EventSource
 from tests.support.http1 import request
 from tests.support.raw_peer import RawPeer
 
@@ -65,3 +66,29 @@ async def test_a_page_whose_name_was_made_to_point_here_may_nothing_that_dev_all
     assert (await request(base, "/api/sse/metrics", headers=headers)).status == 403
     assert (await request(base, "/api/sse/notify", method="POST", headers=JSON, body=NOTICE)).status == 200
     assert (await request(base, "/api/sse/metrics")).status == 200
+
+
+@pytest.mark.parametrize("origin", ["null", "http://localhost:3999", "https://127.0.0.1", "http://[::1]:5173"])
+async def test_pages_from_a_file_or_of_this_machine_may_read_and_no_more(base: str, origin: str) -> None:
+    headers = {"Origin": origin}
+    async with EventSource(base, "/v1/events?channel=topic:news", headers=headers) as stream:
+        await stream.opened()
+        assert stream.response_headers["access-control-allow-origin"] == origin
+        assert "access-control-allow-credentials" not in stream.response_headers
+    asked = {**headers, "Access-Control-Request-Headers": "authorization"}
+    for method, status in (("GET", 200), ("POST", 400)):
+        answer = await request(
+            base, "/v1/jobs", method="OPTIONS", headers={**asked, "Access-Control-Request-Method": method}
+        )
+        assert answer.status == status
+    for path in ("/dev/token", "/dev/lab"):
+        assert "access-control-allow-origin" not in (await request(base, path, headers=headers)).headers
+
+
+@pytest.mark.parametrize(
+    "origin",
+    ["http://evil.example", "http://localhost.evil.example", "http://127.0.0.1.evil.example", "http://1270.0.0.1"],
+)
+async def test_pages_of_other_sites_may_not_read(base: str, origin: str) -> None:
+    answer = await request(base, "/api/sse/metrics", headers={"Origin": origin})
+    assert "access-control-allow-origin" not in answer.headers

@@ -65,6 +65,22 @@ async def _is_another(base: str, name: str, before: str) -> bool:
     return bool(node["state"] == "up" and node["id"] != before)
 
 
+async def test_a_dead_worker_is_replaced_and_its_job_tried_again(base: str) -> None:
+    pid = (await lab(base))["worker"]["pid"]
+    started = await request(base, "/dev/jobs", method="POST", headers=JSON, body=b'{"kind":"media"}')
+    async with EventSource(base, json.loads(started.body)["events"]) as stream:
+        await stream.next_of_type("job.progress")
+        os.kill(pid, signal.SIGKILL)
+
+        async def replaced() -> bool:
+            worker = (await lab(base))["worker"]
+            return bool(worker["state"] == "up" and worker["pid"] != pid)
+
+        await until(replaced, "another worker")
+        assert (await stream.next_of_type("job.retrying")).json()["status"] == "pending"
+        assert (await stream.next_of_type("job.completed")).json()["attempt"] == 2
+
+
 async def test_a_frozen_broker_thaws_and_nothing_is_missing(base: str) -> None:
     started = await request(base, "/dev/jobs", method="POST", headers=JSON, body=b'{"kind":"media"}')
     async with EventSource(base, json.loads(started.body)["events"], reconnect=True) as stream:
@@ -121,17 +137,6 @@ async def test_a_call_without_an_origin_is_told_which_one_it_needs(base: str) ->
 async def test_wishes_that_make_no_sense_are_refused(base: str, body: bytes) -> None:
     sent = {"Origin": base, **JSON}
     assert (await request(base, "/dev/lab", method="POST", headers=sent, body=body)).status == 400
-
-
-async def test_a_dead_worker_is_replaced(base: str) -> None:
-    pid = (await lab(base))["worker"]["pid"]
-    os.kill(pid, signal.SIGKILL)
-
-    async def replaced() -> bool:
-        worker = (await lab(base))["worker"]
-        return bool(worker["state"] == "up" and worker["pid"] != pid)
-
-    await until(replaced, "another worker")
 
 
 async def test_a_broker_of_the_developers_own_is_left_alone(redis_url: str, prefix: str) -> None:

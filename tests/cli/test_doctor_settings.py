@@ -89,9 +89,17 @@ def test_all_problems_of_the_settings_are_told_and_the_rest_is_looked_at(redis_u
 
 def test_legal_but_unwise_settings_are_warned_of(redis_url: str) -> None:
     seen = diagnose(
-        *("--redis-url", redis_url), HEARTBEAT_S=90, QUERY_TOKENS="true", JWT_REQUIRE_EXP="false", TRUSTED_PROXIES="*"
+        *("--redis-url", redis_url),
+        HEARTBEAT_S=90,
+        QUERY_TOKENS="true",
+        JWT_REQUIRE_EXP="false",
+        JWT_REQUIRE_SUB="false",
+        TRUSTED_PROXIES="*",
     )
     told = seen.says("settings")
-    names = ("HEARTBEAT_S=90", "QUERY_TOKENS=true", "JWT_REQUIRE_EXP=false", "TRUSTED_PROXIES=*")
+    names = (
+        *("HEARTBEAT_S=90", "QUERY_TOKENS=true", "JWT_REQUIRE_EXP=false", "JWT_REQUIRE_SUB=false"),
+        "TRUSTED_PROXIES=*",
+    )
     assert all(f"GATEWAY_{name}" in told for name in names)
     assert {row["level"] for row in seen.findings if row["check"] == "settings"} == {"warning"}

@@ -11,7 +11,7 @@ from tests.support.commands import environment, run
 from tests.support.doctor import HEALTHY, Diagnosis, diagnose
 from tests.support.key_server import KeyServer
 from tests.support.node import Node
-from tests.support.ports import HOST, free_port
+from tests.support.ports import HOST, refusing_port
 from tests.support.tls_front import TlsFront
 from tests.support.tokens import token
 from tests.support.web_proxy import Faults, WebProxy
@@ -115,7 +115,8 @@ def test_what_is_no_stream_is_told_with_the_way_to_one(node: Deployment) -> None
     no_token = diagnose("--redis-url", node.redis_url, "--url", node.base, "--wait", "1")
     assert f"{node.base} answers 401" in no_token.says("url")
     assert "--token" in no_token.says("url")
-    nobody = watch(node, f"http://{HOST}:{free_port()}", wait_s=1)
+    with refusing_port() as port:
+        nobody = watch(node, f"http://{HOST}:{port}", wait_s=1)
     assert "connection refused" in nobody.says("url")
     missing = watch(node, f"{node.base}/v1/nothing", wait_s=1)
     assert "answers 404" in missing.says("url")
@@ -125,7 +126,8 @@ def test_what_is_no_stream_is_told_with_the_way_to_one(node: Deployment) -> None
 
 
 def test_neither_token_nor_ticket_is_printed(node: Deployment) -> None:
-    seen = watch(node, f"http://{HOST}:{free_port()}/v1/events?ticket=hush-hush", wait_s=1)
+    with refusing_port() as port:
+        seen = watch(node, f"http://{HOST}:{port}/v1/events?ticket=hush-hush", wait_s=1)
     assert "hush" not in seen.output
     assert token()[:20] not in seen.output
 

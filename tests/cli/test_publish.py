@@ -3,24 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 
 import orjson
-import pytest
 
 from publisher import Publisher
 from tests.support.broker import Broker
 from tests.support.commands import Running, run
-from tests.support.ports import free_port
+from tests.support.ports import refusing_port
 from tests.support.publishers import Reader
 from tests.support.waiting import wait_until
-
-
-@pytest.fixture
-def reader(redis_url: str, prefix: str) -> Iterator[Reader]:
-    found = Reader(redis_url, prefix)
-    yield found
-    found.close()
 
 
 def line(channel: str, type: str, data: object, **more: object) -> str:
@@ -107,9 +98,10 @@ def test_a_line_goes_out_as_soon_as_it_is_written(redis_url: str, prefix: str, r
 
 
 def test_without_redis_an_event_is_refused_with_the_remedy() -> None:
-    done = run("publish", "topic:a", "t", "1", "--redis-url", f"redis://:hush@127.0.0.1:{free_port()}/0")
+    with refusing_port() as port:
+        done = run("publish", "topic:a", "t", "1", "--redis-url", f"redis://:hush@127.0.0.1:{port}/0")
     assert done.returncode == 1
-    assert "Start Redis or check the URL" in done.stderr
+    assert "nothing listens there (connection refused). Start the server" in done.stderr
     assert "hush" not in done.stderr and "on_error" not in done.stderr
     assert done.stderr.count("\n") == 1
 

@@ -13,10 +13,12 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from publisher import Publisher
+from tests.support.broker import Broker
 from tests.support.commands import Running, environment, run
 from tests.support.node import ROOT, Node
-from tests.support.ports import free_port
-from tests.support.tokens import token
+from tests.support.ports import HOST, free_port
+from tests.support.tls_front import TlsFront
+from tests.support.tokens import SECRET, token
 from tests.support.waiting import wait_until
 
 
@@ -33,18 +35,16 @@ def node(start_node: Callable[..., Node]) -> Node:
 
 def test_a_job_is_followed_to_its_end(node: Node, publisher: Publisher) -> None:
     with publisher.job("j/1", kind="test") as job:
-        with Running.command("tail", "job:j/1", "--gateway", node.base) as tail:
+        with Running.command("--gateway", node.base, "tail", "job:j/1") as tail:
             tail.wait_for("job.state")
             job.progress(50, message="Hälfte")
             job.emit("token", {"text": "\u009b31m"})
             job.complete(result=[1])
             assert tail.wait() == 0
             lines = tail.stdout.splitlines()
-            assert [line.split(" ")[0] for line in lines] == [
-                *["stream.open", "job.state", "job.progress", "token", "job.completed", "stream.close"]
-            ]
-            assert '"message":"Hälfte"' in lines[2]
-            assert lines[3] == 'token {"text":"�31m"}', "no event may steer the terminal"
+            assert [line.split(" ")[0] for line in lines] == [*["job.state", "job.progress", "token", "job.completed"]]
+            assert '"message":"Hälfte"' in lines[1]
+            assert lines[2] == 'token {"text":"�31m"}', "no event may steer the terminal"
 
 
 def test_a_job_that_has_ended_already_ends_the_command(node: Node, publisher: Publisher) -> None:
@@ -78,7 +78,7 @@ def test_a_killed_node_costs_no_event(node: Node, publisher: Publisher) -> None:
 def test_a_token_opens_what_is_ones_own(node: Node, publisher: Publisher) -> None:
     publisher.create_job("mine", kind="test", owner="ann")
     with Running.command("tail", "user:ann", "--gateway", node.base, "--token", token("ann")) as tail:
-        tail.wait_for("stream.open")
+        tail.wait_for("job.state")
     refused = run("tail", "user:ann", "--gateway", node.base)
     assert refused.returncode == 1
     assert refused.stderr.startswith(f"sse-gateway: {node.base} answers 401: This needs a token")
@@ -94,7 +94,10 @@ def test_a_job_that_is_not_there_is_told(start_node: Callable[..., Node]) -> Non
     node = start_node(ANONYMOUS="read", JOB_WAIT_S="0.1")
     done = run("tail", "job:nowhere", "--gateway", node.base)
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr == f"sse-gateway: {node.base} answers 404: There is no such job.\n"
+    assert done.stderr == (
+        f"sse-gateway: {node.base} answers 404: There is no such job. One of somebody else is answered alike: "
+        "ask with its owner's token, or one with the scope admin.\n"
+    )
 
 
 def test_what_is_no_stream_is_told(node: Node) -> None:
@@ -110,6 +113,60 @@ def test_a_node_that_does_not_run_is_told() -> None:
     assert (
         done.stderr == f"sse-gateway: http://127.0.0.1:{port} cannot be reached (connection refused); is the node up?\n"
     )
+
+
+def test_several_channels_are_followed_from_their_history_on(node: Node, publisher: Publisher) -> None:
+    for n in range(3):
+        publisher.publish("topic:a", "n", n)
+    publisher.publish("topic:b", "n", "b")
+    command = ["tail", "topic:a", "topic:b", "topic:a", "-n", "2", "--gateway", node.base]
+    with Running.command(*command, LOG_LEVEL="info") as tail:
+        tail.wait_for('"b"')
+        publisher.publish("topic:b", "n", "new")
+        tail.wait_for("new")
+        assert sorted(tail.stdout.splitlines()) == ['n "b"', 'n "new"', "n 1", "n 2"]
+
+
+def test_a_failed_job_gives_an_exit_code(node: Node, publisher: Publisher) -> None:
+    publisher.job("bad", kind="test").fail("broke")
+    done = run("tail", "job:bad", "--gateway", node.base)
+    assert (done.returncode, done.stderr) == (1, "")
+    assert '"error":{"message":"broke"' in done.stdout.replace(" ", "")
+
+
+def test_the_scheme_is_named_where_it_is_the_mistake(node: Node) -> None:
+    done = run("tail", "broadcast", "--gateway", node.base.replace("http:", "https:"))
+    assert "if it speaks plain HTTP, write http://." in done.stderr
+    with Broker() as broker, TlsFront(broker.port) as front:
+        done = run("tail", "broadcast", "--gateway", f"http://{HOST}:{front.port}")
+    assert "cannot be reached" in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_output_that_cannot_be_written_is_told(node: Node, publisher: Publisher) -> None:
+    publisher.publish("topic:a", "n", 1)
+    with open("/dev/full", "w") as full:
+        for command in (["tail", "topic:a", "-n", "1", "--gateway", node.base], ["token", "--sub", "ann"]):
+            done = subprocess.run(
+                [sys.executable, "-m", "gateway", *command],
+                cwd=ROOT,
+                env=environment({"JWT_KEY": SECRET}),
+                stdout=full,
+                stderr=subprocess.PIPE,
+                text=True,
+                timeout=60,
+            )
+            assert done.returncode == 1
+            assert done.stderr == "sse-gateway: The output cannot be written: No space left on device.\n"
+
+
+def test_a_terminal_without_the_characters_gets_others(node: Node, publisher: Publisher) -> None:
+    publisher.publish("topic:a", "n", "Hälfte █")
+    with Running.command(
+        "tail", "topic:a", "-n", "1", "--gateway", node.base, extra={"PYTHONIOENCODING": "ascii"}
+    ) as tail:
+        tail.wait_for("n ")
+        assert "H\\xe4lfte \\u2588" in tail.stdout
 
 
 def test_on_a_terminal_a_job_is_a_bar(node: Node, publisher: Publisher) -> None:
@@ -134,7 +191,7 @@ def test_on_a_terminal_a_job_is_a_bar(node: Node, publisher: Publisher) -> None:
             job.emit("note", "hello")
             while b"note" not in shown:
                 shown += os.read(screen, 4096)
-            job.complete()
+            job.complete(result={"url": "/a.png"})
             wait_until(lambda: process.poll() is not None, "the end of the command")
             shown += os.read(screen, 4096)
         finally:
@@ -145,4 +202,5 @@ def test_on_a_terminal_a_job_is_a_bar(node: Node, publisher: Publisher) -> None:
     assert f" 50 % {'█' * 12}{'░' * 12} active 5/10 render: Painting" in text
     assert 'note "hello"\r\n' in text
     assert "100 % " in text.rpartition("\r\x1b[K")[2]
+    assert text.endswith('{"url": "/a.png"}\r\n')
     assert "stream.close" not in text

@@ -55,7 +55,7 @@ async def test_a_node_accepts_the_token_and_nobody_without(start_node: Callable[
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        ([], "arguments are required: --sub"),
+        ([], "one of the arguments --sub --check is required"),
         (["--sub", ""], "1 to 200 characters"),
         (["--sub", "a b"], "without whitespace"),
         (["--sub", "ann", "--scope", "root"], "There is no scope root; the scopes are admin, publish, stats."),
@@ -72,6 +72,12 @@ def test_a_token_that_makes_no_sense_is_refused_with_one_sentence(arguments: lis
     assert done.stdout == ""
     assert sentence in done.stderr
     assert done.stderr.count("\n") == 1
+
+
+def test_no_token_is_made_with_a_secret_that_nodes_refuse() -> None:
+    done = run("token", "--sub", "ann", JWT_KEY="hush-hush")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "shorter than 32 bytes" in done.stderr and "hush" not in done.stderr
 
 
 @pytest.mark.parametrize("settings", [{}, {"JWT_KEY": key_pair().public, "JWT_ALGORITHMS": "RS256"}])

@@ -22,7 +22,7 @@ from typing import Any
 
 from tests.cluster import table
 from tests.cluster.faults.catalogue import SENTINEL, STANDALONE
-from tests.cluster.faults.fault import Fault, Hold
+from tests.cluster.faults.fault import ClusterFault, Hold
 from tests.cluster.memory import Sample, rss_bytes, sampled
 from tests.cluster.verdict import Row
 from tests.cluster.world import World, running_world
@@ -55,7 +55,7 @@ class Run:
         """Seconds since the start."""
         return round(time.monotonic() - self.started, 1)
 
-    async def phase(self, faults: Sequence[Fault], seconds: float, *, sentinel: bool) -> None:
+    async def phase(self, faults: Sequence[ClusterFault], seconds: float, *, sentinel: bool) -> None:
         """Each fault once and then any, until the time is over."""
         until = time.monotonic() + seconds
         prefix = f"chaos-{secrets.token_hex(3)}"
@@ -73,12 +73,12 @@ class Run:
             finally:
                 self._keep(world)
 
-    def _order(self, faults: Sequence[Fault]) -> Iterator[Fault]:
+    def _order(self, faults: Sequence[ClusterFault]) -> Iterator[ClusterFault]:
         once = list(faults)
         self._hold.rng.shuffle(once)
         return itertools.chain(once, iter(lambda: self._hold.rng.choice(faults), None))
 
-    async def _one(self, world: World, fault: Fault) -> None:
+    async def _one(self, world: World, fault: ClusterFault) -> None:
         entry: dict[str, Any] = {"name": fault.name, "from": self.now}
         self.faults.append(entry)
         before = set(world.problems())

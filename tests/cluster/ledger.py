@@ -22,7 +22,7 @@ def job_number(step: int, rank: int) -> int:
     return step * PER_STEP + rank
 
 
-class Receipt(NamedTuple):
+class AcceptedEvent(NamedTuple):
     """Where an accepted event is."""
 
     epoch: str
@@ -35,7 +35,7 @@ class Entry:
 
     life: int
     asked_at: float
-    receipt: Receipt | None = None
+    receipt: AcceptedEvent | None = None
     must: bool = False
     """Whether it has to arrive: it was accepted, or kept and then flushed."""
 
@@ -62,7 +62,7 @@ class Ledger:
         """It is about to publish this; from now on the event may arrive."""
         self.entries[channel][number] = Entry(life, self.clock())
 
-    def accepted(self, channel: str, number: int, receipt: Receipt) -> None:
+    def accepted(self, channel: str, number: int, receipt: AcceptedEvent) -> None:
         """Redis has it, and so everything that the same publisher kept before: it goes out in order."""
         entry = self.entries[channel][number]
         entry.receipt, entry.must = receipt, True
@@ -137,6 +137,10 @@ class Ledger:
     def in_loss(self, at: float) -> bool:
         """Whether data may have been lost at this time."""
         return any(start <= at <= end for start, end in self.losses)
+
+    def lost_between(self, since: float, until: float) -> bool:
+        """Whether data may have been lost meanwhile."""
+        return any(start <= until and since <= end for start, end in self.losses)
 
     def may_be_gone(self, job_id: str, at: float) -> bool:
         """Whether Redis may have lost a job, and its worker has not created it again: because it had ended it, or not

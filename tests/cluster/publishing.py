@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from tests.cluster.ledger import PER_STEP, Ledger, Receipt
+from tests.cluster.ledger import PER_STEP, AcceptedEvent, Ledger
 from tests.cluster.steady import Orders
 
 ROOT = Path(__file__).parents[2]
@@ -110,7 +110,7 @@ class Publishing:
             case ["asked", str(channel), int(number)]:
                 ledger.asked(channel, number, self.life)
             case ["accepted", str(channel), int(number), str(epoch), int(seq)]:
-                ledger.accepted(channel, number, Receipt(epoch, seq))
+                ledger.accepted(channel, number, AcceptedEvent(epoch, seq))
             case ["kept", str(channel), int(number)]:
                 ledger.kept(channel, number)
             case ["job", str(job_id)]:

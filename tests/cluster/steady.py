@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from publisher import Publisher, PublishError
-from publisher.jobs import JobHandle
+from publisher.blocking.job_handle import JobHandle
 from tests.cluster.ledger import ITEM, STEP, TOKEN, job_number
 
 KIND, OWNER, META = "character", "user-1", {"provider_id": "p1"}

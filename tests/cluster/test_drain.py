@@ -13,7 +13,11 @@ from tests.support.node import Node
 from tests.support.tokens import token
 from tests.support.waiting import wait_until
 
-READER = token(channels=["topic:*"])
+
+def _reader() -> str:
+    return token(channels=["topic:*"])
+
+
 OPEN = {"MAX_CONNECTIONS_PER_USER": 0, "CONNECT_RATE_PER_S": 0}
 
 
@@ -24,7 +28,7 @@ async def test_200_streams_are_let_go_and_the_process_ends_with_0(
     node = start_node(DRAIN_S=3, **OPEN)
     async with AsyncExitStack() as stack:
         sources = [
-            await stack.enter_async_context(EventSource(node.base, f"/v1/events?channel=topic:{n}", token=READER))
+            await stack.enter_async_context(EventSource(node.base, f"/v1/events?channel=topic:{n}", token=_reader()))
             for n in range(200)
         ]
         for source in sources:
@@ -48,16 +52,16 @@ async def test_a_draining_node_refuses_new_streams_softly(start_node: Callable[.
     path = "/v1/events?channel=topic:a"
     async with AsyncExitStack() as stack:
         for _ in range(2):
-            source = await stack.enter_async_context(EventSource(node.base, path, token=READER))
+            source = await stack.enter_async_context(EventSource(node.base, path, token=_reader()))
             await source.next_of_type("stream.open")
         node.terminate()
         await asyncio.to_thread(wait_for_503, node)
-        async with EventSource(node.base, path, token=READER) as refused:
+        async with EventSource(node.base, path, token=_reader()) as refused:
             closing = await refused.next_event()
             assert closing.type == "stream.close" and closing.json()["reason"] == "draining"
             assert refused.retry_ms is not None and 5000 <= refused.retry_ms <= 30000
             await refused.wait_stopped()
-        async with EventSource(node.base, path, token=READER, headers={"Accept": "*/*"}) as fetched:
+        async with EventSource(node.base, path, token=_reader(), headers={"Accept": "*/*"}) as fetched:
             await fetched.wait_stopped()
             assert fetched.status == 503 and "retry-after" in fetched.response_headers
         node.terminate()  # a second signal cuts the drain short

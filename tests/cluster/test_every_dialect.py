@@ -21,7 +21,6 @@ from tests.support.node import Node
 from tests.support.tokens import token
 
 # The lines that these loads run are measured by the tests of each dialect.
-pytestmark = pytest.mark.usefixtures("unmeasured")
 
 ROOT = Path(__file__).parents[2]
 SETTINGS: dict[str, Any] = {"MAX_CONNECTIONS_PER_USER": 0, "RETRY_MS": "20-60"}

@@ -10,19 +10,17 @@ import random
 import pytest
 
 from tests.cluster.faults.catalogue import FAULTS
-from tests.cluster.faults.fault import Fault, Hold
+from tests.cluster.faults.fault import ClusterFault, Hold
 from tests.cluster.world import running_world
 
 # What recovers from faults runs in other tests too: coverage would only make the load twice as dear.
-pytestmark = pytest.mark.usefixtures("unmeasured")
 
 ORDERS = {"rate": 12, "steps": 25}
 
 
-@pytest.mark.timeout(180)
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
 async def test_every_accepted_event_arrives_once_and_in_order_or_a_reset_says_so_after(
-    fault: Fault, prefix: str
+    fault: ClusterFault, prefix: str
 ) -> None:
     """Clients of every dialect on two nodes; resets only where Redis itself lost data."""
     async with running_world(prefix, sentinel=fault.sentinel, moving_clock=fault.moving_clock, orders=ORDERS) as world:

@@ -22,7 +22,12 @@ from tests.support.tokens import token
 
 MIB = 1024 * 1024
 OPEN = {"MAX_CONNECTIONS_PER_USER": 0, "CONNECT_RATE_PER_S": 0}
-READER = token("ann", channels=["*"])
+
+
+def _reader() -> str:
+    return token("ann", channels=["*"])
+
+
 QUEUE = 262_144
 PAGE = 262_144
 """What is read from the history at once."""
@@ -86,7 +91,7 @@ async def test_a_slow_reader_gets_everything_once_from_a_history_that_is_long_en
     node = start_node(QUEUE_BYTES=16_384, MAX_EVENT_BYTES=16_384, **OPEN)
     async with (
         loading(redis_url, prefix, 3000, history_events=2000) as load,
-        EventSource(node.base, PATH, token=READER, receive_buffer=4096) as slow,
+        EventSource(node.base, PATH, token=_reader(), receive_buffer=4096) as slow,
     ):
         await slow.next_of_type("stream.open")
         for turn in range(6):
@@ -109,7 +114,7 @@ async def test_a_slow_reader_is_reset_where_the_history_is_too_short(
     node = start_node(QUEUE_BYTES=16_384, MAX_EVENT_BYTES=16_384, **OPEN)
     async with (
         loading(redis_url, prefix, 3000, history_events=20) as load,
-        EventSource(node.base, PATH, token=READER, receive_buffer=4096) as slow,
+        EventSource(node.base, PATH, token=_reader(), receive_buffer=4096) as slow,
     ):
         await slow.next_of_type("stream.open")
         for _ in range(3):
@@ -136,7 +141,7 @@ async def test_a_slow_reader_gets_the_last_words_of_its_job(
             job = await stack.enter_async_context(publisher.job("j1", kind="k", owner="ann"))
             proxy.trickle(130_000)
             slow = await stack.enter_async_context(
-                EventSource(proxy.base, "/v1/jobs/j1/events", token=READER, receive_buffer=4096)
+                EventSource(proxy.base, "/v1/jobs/j1/events", token=_reader(), receive_buffer=4096)
             )
             await slow.next_of_type("job.state")
             for n in range(9):

@@ -14,8 +14,15 @@ from tests.support.node import Node
 from tests.support.tokens import token
 from tests.support.waiting import until
 
-STATS = token("ops", scope="stats")
-ADMIN = {"Authorization": f"Bearer {STATS}"}
+
+def _stats() -> str:
+    return token("ops", scope="stats")
+
+
+def _admin() -> dict[str, str]:
+    return {"Authorization": f"Bearer {_stats()}"}
+
+
 PATHS = ("/v1/clients/{}/events", "/v1/events?channel=client:{}", "/api/sse/subscribe/{}")
 
 
@@ -38,8 +45,8 @@ async def opened(stack: AsyncExitStack, node: Node, client: str, path: str = PAT
 
 async def clients(node: Node) -> dict[str, Any]:
     """What a node says of all: client ids and their streams, and the figures of the cluster."""
-    listed = json.loads((await request(node.base, "/v1/clients", headers=ADMIN)).body)
-    stats = json.loads((await request(node.base, "/v1/stats", headers=ADMIN)).body)
+    listed = json.loads((await request(node.base, "/v1/clients", headers=_admin())).body)
+    stats = json.loads((await request(node.base, "/v1/stats", headers=_admin())).body)
     return {
         "clients": {each["client_id"]: each["connections"] for each in listed["clients"]},
         "nodes": len(stats["nodes"]),
@@ -53,7 +60,7 @@ async def test_a_killed_nodes_clients_are_gone_within_its_lease_and_told_once(st
     first, second, third = (start_node(**settings) for _ in range(3))
     async with AsyncExitStack() as stack:
         watchers = [
-            await stack.enter_async_context(EventSource(node.base, "/v1/events?channel=topic:presence", token=STATS))
+            await stack.enter_async_context(EventSource(node.base, "/v1/events?channel=topic:presence", token=_stats()))
             for node in (second, third)
         ]
         for watcher in watchers:
@@ -93,7 +100,7 @@ async def test_nothing_is_told_unless_it_is_switched_on(
     start_node: Callable[..., Node], redis_url: str, prefix: str
 ) -> None:
     node = start_node(LOG_LEVEL="debug")
-    async with EventSource(node.base, "/v1/events?channel=topic:presence", token=STATS) as watcher:
+    async with EventSource(node.base, "/v1/events?channel=topic:presence", token=_stats()) as watcher:
         await watcher.next_of_type("stream.open")
         async with EventSource(node.base, PATHS[0].format("ann"), token=token("ann")) as stream:
             await stream.next_of_type("stream.open")

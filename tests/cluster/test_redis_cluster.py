@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections.abc import Iterator
 
 import pytest
 import redis
 
-from publisher.channels import keys
+from gateway.broker.script import Script
+from gateway.broker.store import ScriptCall, Store
+from publisher.keys import channel_keys
+from publisher.redis import connect
 from tests.cluster.checker import Truth, truth_from
 from tests.cluster.test_every_dialect import SETTINGS, announced_job, everything_arrived, watching, worker
 from tests.support.broker import Broker
@@ -16,6 +20,8 @@ from tests.support.node import Node
 from tests.support.ports import HOST
 from tests.support.publishers import Reader
 from tests.support.redis_cluster import cluster_url, redis_cluster
+
+READ = Script("read")
 
 
 @pytest.fixture
@@ -44,7 +50,21 @@ async def test_every_event_arrives_once_and_in_order_on_a_cluster(
         ):
             await running.has_come_to(50)
             if fault != "none":
-                home = redis.RedisCluster(host=HOST, port=shards[0].port).get_node_from_key(keys(prefix, "job:j1").log)
+                home = redis.RedisCluster(host=HOST, port=shards[0].port).get_node_from_key(
+                    channel_keys(prefix, "job:j1").log
+                )
                 next(shard for shard in shards if home and shard.port == home.port).restart()
             assert await running.ended() == 0
             await everything_arrived(pairs, truth(shards, prefix), 200)
+
+
+async def test_hundreds_of_reads_at_once_have_their_answers(shards: list[Broker]) -> None:
+    """A crowd that reconnects asks like that. Each takes a connection, and redis-py allows 100 to a primary."""
+    store = Store(connect.asyncio(cluster_url(shards)))
+    calls: list[ScriptCall] = [([f"x:{{{n}}}:log", f"x:{{{n}}}:meta"], ["", 1000, "", 10]) for n in range(600)]
+    try:
+        together = await store.run_many(READ, calls)
+        alone = await asyncio.gather(*[store.run(READ, call) for call in calls], return_exceptions=True)
+    finally:
+        await store.close()
+    assert [reply for reply in (*together, *alone) if isinstance(reply, BaseException)] == []

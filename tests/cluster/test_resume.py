@@ -8,7 +8,7 @@ from collections.abc import Callable
 import redis
 
 from publisher import Publisher
-from publisher.channels import keys
+from publisher.keys import channel_keys
 from tests.support.eventsource import EventSource
 from tests.support.node import Node
 from tests.support.sse_parser import SseEvent
@@ -77,7 +77,7 @@ async def test_after_the_history_is_lost_a_client_is_reset_and_gets_the_newest_s
             "rubbish": "%00\t🙂.1.2.3",
         }
         with redis.Redis.from_url(redis_url) as client:
-            client.delete(keys(prefix, "job:j1").log)
+            client.delete(channel_keys(prefix, "job:j1").log)
         bad["lost history"] = good
         for name, cursor in bad.items():
             quoted = cursor.encode().decode("latin-1")

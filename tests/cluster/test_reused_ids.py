@@ -7,15 +7,26 @@ from collections.abc import Callable, Iterator
 import pytest
 import redis
 
-from gateway import cursor
+from gateway.fanout import cursor
 from publisher import Publisher
-from publisher.channels import keys
+from publisher.keys import channel_keys
 from tests.support.eventsource import EventSource, StreamEnded
 from tests.support.node import Node
 from tests.support.tokens import token
 
-ANN, BOB = token("ann"), token("bob")
-ADMIN = token("root", scope="admin")
+
+def _ann() -> str:
+    return token("ann")
+
+
+def _bob() -> str:
+    return token("bob")
+
+
+def _admin() -> str:
+    return token("root", scope="admin")
+
+
 SECRET = "for-bob-alone"
 
 
@@ -45,8 +56,8 @@ async def test_an_open_stream_ends_when_its_job_has_become_somebody_elses(
     node = start_node()
     pub.create_job("1", kind="k", owner="ann")
     async with (
-        EventSource(node.base, path, token=ANN) as anns,
-        EventSource(node.base, "/v1/jobs/1/events", token=ADMIN) as admins,
+        EventSource(node.base, path, token=_ann()) as anns,
+        EventSource(node.base, "/v1/jobs/1/events", token=_admin()) as admins,
     ):
         await anns.next_event()
         await admins.next_of_type("job.state")
@@ -65,7 +76,7 @@ async def test_the_end_says_that_the_channel_may_no_longer_be_read(
     """Also where the stream has heard of the loss before the id was taken again."""
     node = start_node()
     pub.create_job("1", kind="k", owner="ann")
-    async with EventSource(node.base, "/v1/jobs/1/events", token=ANN) as source:
+    async with EventSource(node.base, "/v1/jobs/1/events", token=_ann()) as source:
         await source.next_of_type("job.state")
         lose(redis_url, f"{prefix}:{{job:1}}*")
         pub.publish("job:1", "own", {"n": 1})
@@ -85,7 +96,7 @@ async def test_a_list_of_jobs_leaves_out_those_that_are_no_longer_the_callers(
     lose(redis_url, f"{prefix}:{{job:1}}*")
     pub.create_job("1", kind="k", owner="bob", meta={"note": SECRET})
     for path, last_event_id in (("/v1/jobs/events", ""), ("/v1/jobs/events", "x"), ("/api/v1/sse/jobs/my", "")):
-        async with EventSource(node.base, path, token=ANN, last_event_id=last_event_id) as source:
+        async with EventSource(node.base, path, token=_ann(), last_event_id=last_event_id) as source:
             events = await source.collect_until(lambda event: '"2"' in event.data)
             assert SECRET not in "".join(event.data for event in events)
             assert not any('"1"' in event.data for event in events), (path, last_event_id)
@@ -98,10 +109,10 @@ async def test_a_new_owner_cannot_resume_into_what_the_old_job_left_behind(
     node = start_node()
     pub.create_job("1", kind="k", owner="ann")
     pub.update_job("1", message="for-ann-alone")
-    lose(redis_url, keys(prefix, "job:1").state)
+    lose(redis_url, channel_keys(prefix, "job:1").state)
     pub.create_job("1", kind="k", owner="bob")
     pub.update_job("1", message="now bob's")
     beginning = f"{cursor.tag('job:1')}.0"
-    async with EventSource(node.base, "/v1/jobs/1/events", token=BOB, last_event_id=beginning) as source:
+    async with EventSource(node.base, "/v1/jobs/1/events", token=_bob(), last_event_id=beginning) as source:
         events = await source.collect_until(lambda event: "now bob's" in event.data)
         assert "for-ann-alone" not in "".join(event.data for event in events)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
+import pytest
+
 from publisher import AsyncPublisher
 from tests.support.eventsource import EventSource
 from tests.support.http1 import request
@@ -12,11 +14,13 @@ from tests.support.node import Node
 from tests.support.tokens import token
 from tests.support.waiting import until
 
-ADMIN = {"Authorization": f"Bearer {token('root', scope='admin')}"}
+
+def _admin() -> dict[str, str]:
+    return {"Authorization": f"Bearer {token('root', scope='admin')}"}
 
 
 async def send_away(node: Node, client_id: str, query: str = "") -> bytes:
-    exchange = await request(node.base, f"/v1/clients/{client_id}{query}", method="DELETE", headers=ADMIN)
+    exchange = await request(node.base, f"/v1/clients/{client_id}{query}", method="DELETE", headers=_admin())
     assert exchange.status == 200
     return exchange.body
 
@@ -48,7 +52,7 @@ async def test_a_stream_that_is_about_to_open_does_not_escape_a_revocation(
     opening = asyncio.create_task(request(node.base, "/v1/jobs/j1/events", headers=headers))
 
     async def is_waiting() -> bool:
-        stats = await request(other.base, "/v1/stats", headers=ADMIN)
+        stats = await request(other.base, "/v1/stats", headers=_admin())
         return b'"connections":1' in stats.body
 
     await until(is_waiting, "the stream to wait for its job")
@@ -61,6 +65,33 @@ async def test_a_stream_that_is_about_to_open_does_not_escape_a_revocation(
     async with AsyncPublisher.from_url(redis_url, prefix=prefix) as publisher:
         await publisher.create_job("j1", kind="k", owner="ann")
         assert (await opening).status == 401
+
+
+@pytest.mark.parametrize("sent_away", ["ann", "bob"])
+async def test_a_stream_that_is_about_to_open_ends_as_soon_as_it_is_one(
+    start_node: Callable[..., Node], redis_url: str, prefix: str, sent_away: str
+) -> None:
+    """Without a revocation its token stays good, and the order is older than the stream; but not than its request."""
+    node, other = start_node(JOB_WAIT_S=30), start_node()
+    async with (
+        AsyncPublisher.from_url(redis_url, prefix=prefix) as publisher,
+        EventSource(node.base, "/v1/jobs/j1/events", token=token("ann")) as opening,
+        EventSource(node.base, "/v1/clients/ann/events", token=token("ann")) as beside,
+    ):
+        await beside.next_of_type("stream.open")
+
+        async def is_waiting() -> bool:
+            stats = await request(other.base, "/v1/stats", headers=_admin())
+            return b'"connections":2' in stats.body
+
+        await until(is_waiting, "the stream to wait for its job")
+        await send_away(node, sent_away)
+        await publisher.create_job("j1", kind="k", owner="ann")
+        if sent_away == "ann":
+            assert (await opening.next_of_type("stream.close")).json()["reason"] == "disconnected"
+            assert not opening.of_type("job.state")
+        else:
+            await opening.next_of_type("job.state")
 
 
 async def test_the_limit_of_a_user_holds_over_nodes_and_a_closed_stream_frees_its_place(
@@ -89,7 +120,7 @@ async def test_the_places_of_a_killed_node_are_free_within_its_lease(start_node:
         first.kill()
 
         async def is_gone() -> bool:
-            stats = await request(second.base, "/v1/stats", headers=ADMIN)
+            stats = await request(second.base, "/v1/stats", headers=_admin())
             return b'"connections":0' in stats.body and stats.body.count(b'"id"') == 1
 
         await until(is_gone, "the lease to end")

@@ -102,5 +102,30 @@ async def test_a_call_whose_body_ends_after_the_revocation_is_not_carried_out(
     assert pub.get_job("late") is None
 
 
+async def test_a_list_that_is_read_slowly_ends_with_the_right_to_read_it(
+    pub: Publisher, start_node: Callable[..., Node]
+) -> None:
+    node = start_node()
+    for number in range(10):
+        with pub.job(f"j{number}", kind="k", owner="ann") as job:
+            job.log("begun")
+            if number:
+                job.complete("x" * 200_000)
+            else:
+                job.retrying("again")
+    admin = {"Authorization": f"Bearer {token('root', scope='admin')}"}
+    bearer = token("ann")
+    asked = f"GET /v1/jobs HTTP/1.1\r\nHost: test\r\nConnection: close\r\nAuthorization: Bearer {bearer}\r\n\r\n"
+    async with await RawPeer.connect(node.base, receive_buffer=RECEIVE_BUFFER) as peer:
+        await peer.send(asked.encode())
+        await peer.read_until(b'"job_id":"j9"')
+        await request(node.base, "/v1/clients/ann?revoke=true", method="DELETE", headers=admin)
+        await until(lambda: _is_refused(node, bearer), "the order to arrive")
+        pub.update_job("j0", message="after the revocation")
+        got = await peer.read_to_end()
+    assert b'"job_id":"j8"' in got and b'],"more":' in got
+    assert b"after the revocation" not in got
+
+
 async def _is_refused(node: Node, bearer: str) -> bool:
     return (await request(node.base, "/v1/jobs", headers={"Authorization": f"Bearer {bearer}"})).status == 401

@@ -24,7 +24,7 @@ class Kind(Enum):
     EVENT = "event"
 
 
-class Step(NamedTuple):
+class TrailStep(NamedTuple):
     """One block. ``fresh``: on a connection that was opened without a cursor. ``number`` is the publisher's."""
 
     at: float
@@ -35,8 +35,9 @@ class Step(NamedTuple):
 
 
 class Skip(NamedTuple):
-    """A jump from one position to another without a word."""
+    """A jump from one position to another without a word; ``since`` is when the client had come to the first."""
 
+    since: float
     at: float
     before: Position
     after: Position
@@ -69,14 +70,19 @@ class Trail:
 
     _resetting: bool = False
     """From a reset to the next event: the cursor moves with the last word of the state."""
+    _stateless: bool = False
+    """From a reset to the next word: where there is no state to tell, the cursor moves with the next event."""
+    _came_at: float = 0.0
 
-    def take(self, step: Step) -> bool:
+    def take(self, step: TrailStep) -> bool:
         """Go one step on; True where it is an event that directly follows the one before."""
         here, self.have = self.have, step.position
+        since, self._came_at = self._came_at, step.at
         if step.kind is Kind.RESET:
             self.resets.append(step.at)
-            self._resetting = True
+            self._resetting = self._stateless = True
             self._begin()
+            return False
         elif here is None or step.fresh:
             self._begin()
             if step.kind is Kind.EVENT:
@@ -85,25 +91,27 @@ class Trail:
             if step.kind is Kind.EVENT and not self._anew:
                 self.repeated.append(Wrong(step.at, f"{self.channel} at {here.seq}"))
         else:
-            return self._move(here, step)
+            return self._move(here, step, since)
+        self._stateless = False
         return False
 
-    def _move(self, here: Position, step: Step) -> bool:
+    def _move(self, here: Position, step: TrailStep, since: float) -> bool:
         follows = _follows(here, step.position)
-        if not follows and not (self._resetting and step.kind is Kind.STATE):
-            self._jump(here, step)
+        if not follows and not (self._stateless or (self._resetting and step.kind is Kind.STATE)):
+            self._jump(here, step, since)
+        self._stateless = False
         if step.kind is Kind.EVENT:
             self._check_number(step)
             self._count(step)
             self._anew = self._resetting = False
         return follows and step.kind is Kind.EVENT
 
-    def _check_number(self, step: Step) -> None:
+    def _check_number(self, step: TrailStep) -> None:
         if step.number is not None and step.number <= self.last_number:
             wrong = self.repeated if step.number == self.last_number else self.unordered
             wrong.append(Wrong(step.at, f"{self.channel} {step.number} after {self.last_number}"))
 
-    def _count(self, step: Step) -> None:
+    def _count(self, step: TrailStep) -> None:
         self.events += 1
         self.last_number = step.number or self.last_number
 
@@ -111,9 +119,9 @@ class Trail:
         self._anew = True
         self.last_number = 0
 
-    def _jump(self, here: Position, step: Step) -> None:
+    def _jump(self, here: Position, step: TrailStep, since: float) -> None:
         """Something lies between, or the history is another one."""
-        self.skips.append(Skip(step.at, here, step.position))
+        self.skips.append(Skip(since, step.at, here, step.position))
         if step.position.epoch != here.epoch or step.position.seq <= here.seq:
             self._begin()
 

@@ -80,8 +80,8 @@ def _missed(trail: Trail, skip: Skip, watcher: Watcher, ledger: Ledger, truth: T
     text = f"{trail.channel} {skip.before.epoch}:{skip.before.seq} to {skip.after.epoch}:{skip.after.seq}"
     if trail.has_word:
         return [text]
-    if ledger.in_loss(skip.at):
-        return []  # these dialects have no word for a loss: they tell the state anew
+    if ledger.lost_between(skip.since, skip.at):
+        return []  # these dialects have no word for a loss: they tell the state anew, where there is one
     if skip.before.epoch != skip.after.epoch or skip.after.seq <= skip.before.seq:
         return [text]
     words = watcher.view.words

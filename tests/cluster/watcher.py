@@ -8,10 +8,10 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 
-from gateway import cursor
+from gateway.fanout import cursor
 from publisher.envelope import Position
 from tests.cluster.ledger import Ledger
-from tests.cluster.trail import Kind, Step, Trail, Wrong
+from tests.cluster.trail import Kind, Trail, TrailStep, Wrong
 from tests.cluster.truth import Truth
 from tests.cluster.views import FINAL, Block, View
 from tests.support.http1 import Exchange, HttpStream
@@ -161,16 +161,16 @@ class Watcher:
         if block.channel not in ("", channel):
             # The cursor names all channels: those that the block is not about must stay where they are.
             if position != before:
-                trail.take(Step(time.monotonic(), Kind.STATE, position, None, fresh))
+                trail.take(TrailStep(time.monotonic(), Kind.STATE, position, None, fresh))
             return
-        follows = trail.take(Step(time.monotonic(), block.kind, position, block.number, fresh))
+        follows = trail.take(TrailStep(time.monotonic(), block.kind, position, block.number, fresh))
         if trail.has_word and block.kind is Kind.EVENT:
             self._truth.saw(channel, position, block.type, block.number)
             if follows and before is not None and self._truth.linked(channel, before, position) != before:
                 trail.forks.append(Wrong(time.monotonic(), f"{channel} at {position.seq}"))
 
 
-class Crowd:
+class Watchers:
     """Watchers and the tasks they live in."""
 
     def __init__(self, watchers: Sequence[Watcher]) -> None:

@@ -20,7 +20,7 @@ from tests.cluster.steady import OWNER, Orders
 from tests.cluster.trail import Trail
 from tests.cluster.truth import Truth
 from tests.cluster.views import FETCHED, FINAL, PLAIN, VIEWS, View
-from tests.cluster.watcher import Crowd, Watcher
+from tests.cluster.watcher import Watcher, Watchers
 from tests.support.node import SERVE, Node
 from tests.support.tokens import token
 from tests.support.waiting import until
@@ -52,7 +52,7 @@ class World:
         self.prefix = orders.prefix
         # Issued yesterday: a node whose clock is behind would refuse a token from what is its future.
         self.token = token(OWNER, ttl_s=86_400, channels=["topic:*"], iat=int(time.time()) - 86_400)
-        self.crowd = Crowd(
+        self.crowd = Watchers(
             [
                 Watcher(f"{view.name} #{turn}", view, self._bases(turn), self.token, self.ledger, self.truth)
                 for view, count in views

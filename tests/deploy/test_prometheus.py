@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from gateway.metric_rows import PREFIX, ROWS
+from gateway.metrics.rows import PREFIX, ROWS
 from publisher import AsyncPublisher
 from tests.support.eventsource import EventSource
 from tests.support.http1 import request
@@ -27,7 +27,10 @@ SCRAPE_TOKEN = "the-token-of-the-scraper"
 
 VARIABLES = {"$job": "sse-gateway", "$instance": ".*", "$__rate_interval": "15s"}
 SELECTOR = re.compile(r"(?:(?:job|instance):)?(?:sse_gateway|process)_[\w:]+(?:\{[^}]*\})?|\bup\{[^}]*\}")
-READER = token("ann", channels=["topic:*"])
+
+
+def _reader() -> str:
+    return token("ann", channels=["topic:*"])
 
 
 AUTHORIZATION = re.compile(
@@ -83,11 +86,11 @@ async def load(nodes: list[Node], publisher: AsyncPublisher) -> None:
     for number in range(8):
         for node in nodes:
             path = "/v1/events?channel=topic:load"
-            async with EventSource(node.base, path, token=READER) as stream:
+            async with EventSource(node.base, path, token=_reader()) as stream:
                 await stream.next_of_type("stream.open")
                 await publisher.publish("topic:load", "tick", {"number": number})
                 await stream.next_of_type("tick")
-            async with EventSource(node.base, path, token=READER, last_event_id=stream.last_event_id) as again:
+            async with EventSource(node.base, path, token=_reader(), last_event_id=stream.last_event_id) as again:
                 assert (await again.next_of_type("stream.open")).json()["resumed"] is True
             assert (await request(node.base, path)).status == 401
 
@@ -98,7 +101,7 @@ async def test_every_rule_and_every_panel_has_data_of_two_nodes(
     nodes = [start_node(METRICS_TOKEN=SCRAPE_TOKEN) for _ in range(2)]
     with Prometheus(copied(tmp_path, *nodes), tmp_path) as prometheus:
         async with AsyncPublisher.from_url(redis_url, prefix=prefix) as publisher:
-            async with EventSource(nodes[0].base, "/v1/events?channel=topic:load", token=READER) as watcher:
+            async with EventSource(nodes[0].base, "/v1/events?channel=topic:load", token=_reader()) as watcher:
                 await watcher.next_of_type("stream.open")
 
                 async def lacking() -> list[str]:

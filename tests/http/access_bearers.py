@@ -44,13 +44,11 @@ def cookie(text: str, **more: str) -> dict[str, str]:
     return {"Cookie": f"theme=dark; sse_token={text}", **more}
 
 
-GONE: Final = issued("gone", scope="admin", channels=["*"])
-"""Its subject is revoked before the first call."""
-
-
-def everybody(base: str, other_ticket: str, *, query_tokens: bool, key_set: bool) -> list[Bearer]:
-    """All of them, for the node at ``base``; ``other_ticket`` is one of ann's that fits no call."""
-    return [*_good(base, other_ticket), *_queries(query_tokens), *_bad(base, other_ticket, key_set)]
+def everybody(base: str, other_ticket: str, gone: str, *, query_tokens: bool, key_set: bool) -> list[Bearer]:
+    """All of them, for the node at ``base``; ``other_ticket`` is one of ann's that fits no call, ``gone`` the token of
+    somebody who was revoked."""
+    nobodys = Bearer("token without subject", "bad" if key_set else "no-sub", bearer(issued(None)))
+    return [*_good(base, other_ticket), nobodys, *_queries(query_tokens), *_bad(base, other_ticket, gone, key_set)]
 
 
 def _good(base: str, other_ticket: str) -> Iterator[Bearer]:
@@ -59,6 +57,8 @@ def _good(base: str, other_ticket: str) -> Iterator[Bearer]:
     yield Bearer("another cookie", "nobody", {"Cookie": f"token={issued('ann')}"})
     yield Bearer("stranger", "eve", bearer(issued("eve")))
     yield Bearer("stranger with unknown scopes", "eve", bearer(issued("eve", scope="read write root ADMIN")))
+    odd_blanks = "\u00a0admin publish\u2003stats\tadmin"
+    yield Bearer("stranger with scopes between other blanks", "eve", bearer(issued("eve", scope=odd_blanks)))
     yield Bearer("stranger of nearly that name", "eve", bearer(issued("Ann")))
     yield Bearer("stranger of a look-alike name", "eve", bearer(issued("\uff41nn")))
     yield Bearer("stranger named like a pattern", "eve", bearer(issued("*")))
@@ -73,7 +73,6 @@ def _good(base: str, other_ticket: str) -> Iterator[Bearer]:
     yield Bearer("administrator from a listed page", "admin", cookie(_root(), Origin=LISTED_ORIGIN))
     yield Bearer("reader of all jobs", "jobs", bearer(issued("jo", channels=["job:*"])))
     yield Bearer("reader of everything", "all", bearer(issued("al", channels=["*"])))
-    yield Bearer("token without subject", "no-sub", bearer(issued(None)))
     yield Bearer("ticket for this", "ticket", minted="ann")
     yield Bearer("ticket for this, beside a stranger's cookie", "ticket", cookie(issued("eve")), minted="ann")
     yield Bearer("ticket for something else", "other", query=f"ticket={other_ticket}")
@@ -94,7 +93,7 @@ def _queries(query_tokens: bool) -> Iterator[Bearer]:
     yield Bearer("bad signature by query", "bad" if query_tokens else "nobody", query=f"access_token={bad}")
 
 
-def _bad(base: str, other_ticket: str, key_set: bool) -> Iterator[Bearer]:
+def _bad(base: str, other_ticket: str, gone: str, key_set: bool) -> Iterator[Bearer]:
     root: dict[str, Any] = {"sub": "root", "scope": "admin"}
     now = int(time.time())
     tokens = {
@@ -103,8 +102,8 @@ def _bad(base: str, other_ticket: str, key_set: bool) -> Iterator[Bearer]:
         "algorithm none": raw_token({**root, "exp": now + 600}, "", {"alg": "none", "kid": KEY_ID}),
         "public key as shared secret": _confused({**root, "exp": now + 600, "aud": AUDIENCE, "iss": ISSUER}),
         "expired": _root(exp=now - 60),
-        "not valid yet": _root(nbf=now + 60),
-        "issued in the future": _root(iat=now + 60),
+        "not valid yet": _root(nbf=now + 3600),
+        "issued in the future": _root(iat=now + 3600),
         "wrong audience": _root(aud="another-gateway"),
         "no audience": _root(aud=[]),
         "wrong issuer": _root(iss="https://issuer.example.evil"),
@@ -112,7 +111,7 @@ def _bad(base: str, other_ticket: str, key_set: bool) -> Iterator[Bearer]:
         "unknown crit": _root(headers={"kid": KEY_ID, "crit": ["exp"]}),
         "subject that is none": _root(sub="a b"),
         "ticket as token": other_ticket,
-        "revoked": GONE,
+        "revoked": gone,
         "rubbish": "rubbish",
         "nothing": "",
     }
@@ -124,6 +123,7 @@ def _bad(base: str, other_ticket: str, key_set: bool) -> Iterator[Bearer]:
     yield Bearer("bad token beside a good cookie", "bad", {**bearer("a.b.c"), **cookie(_root(), Origin=base)})
     tickets = {
         "expired ticket": _ticket(exp=now - 1),
+        "ticket for a year": _ticket(exp=now + 31_536_000),
         "ticket under another key": _ticket(key=TICKET_KEY + "x"),
         "ticket for another audience": _ticket(aud="x"),
         "token as ticket": _root(),

@@ -44,7 +44,7 @@ mint-all     401      401  200      200      200    200      200      200      2
 """
 
 
-class Call(NamedTuple):
+class Case(NamedTuple):
     """One way to ask for something. ``{cell}`` in path and body is an id that no other try has; ``channels`` are those
     that a ticket for this call is made for, and ``effect`` what an allowed call leaves behind in Redis."""
 
@@ -87,26 +87,32 @@ _OF_A_JOB: Final = {
 }
 
 
-def _of_a_job(row: str, owner: str) -> list[Call]:
+def _of_a_job(row: str, owner: str) -> list[Case]:
     made = []
     for route, path in _OF_A_JOB.items():
         job_id = f"{owner}-{'media' if 'media' in route else 'character'}"
-        made.append(Call(row, "GET", route, path.replace("{id}", job_id), (f"job:{job_id}",)))
+        made.append(Case(row, "GET", route, path.replace("{id}", job_id), (f"job:{job_id}",)))
     return made
 
 
-def _channels(row: str, *names: str) -> Call:
-    return Call(row, "GET", "/v1/events", "/v1/events?" + "&".join(f"channel={name}" for name in names), names)
+def _channels(row: str, *names: str) -> Case:
+    return Case(row, "GET", "/v1/events", "/v1/events?" + "&".join(f"channel={name}" for name in names), names)
 
 
-def _mint(row: str, *names: str) -> Call:
-    return Call(row, "POST", "/v1/tickets", "/v1/tickets", names, {"channels": list(names)})
+def _mint(row: str, *names: str) -> Case:
+    return Case(row, "POST", "/v1/tickets", "/v1/tickets", names, {"channels": list(names)})
 
 
-def _cancel(owner: str) -> Call:
+def _cancel(owner: str) -> Case:
     job_id = f"{owner}-{{cell}}"
     path = f"/v1/jobs/{job_id}/cancel"
-    return Call(f"cancel-{owner}", "POST", "/v1/jobs/{job_id}/cancel", path, effect=f"status {job_id} cancelled")
+    return Case(f"cancel-{owner}", "POST", "/v1/jobs/{job_id}/cancel", path, effect=f"status {job_id} cancelled")
+
+
+def _paused(owner: str, verb: str, paused: bool) -> Case:
+    job_id = f"{owner}-{{cell}}"
+    path = f"/v1/jobs/{job_id}/{verb}"
+    return Case(f"cancel-{owner}", "POST", f"/v1/jobs/{{job_id}}/{verb}", path, effect=f"paused {job_id} {paused}")
 
 
 _CLIENT: Final = ("client:ann", "broadcast")
@@ -114,23 +120,23 @@ _CLIENT: Final = ("client:ann", "broadcast")
 _PAGE: Final = re.compile(r"/(client|admin|demo)?|/static/.+")
 
 
-def page(route: str) -> Call | None:
+def page(route: str) -> Case | None:
     """The call for a page or one of its files, which are for everybody; None for any other route."""
-    return Call("open", "GET", route, re.sub(r"\{\w+\}", "sse-client.js", route)) if _PAGE.fullmatch(route) else None
+    return Case("open", "GET", route, re.sub(r"\{\w+\}", "sse-client.js", route)) if _PAGE.fullmatch(route) else None
 
 
 CALLS: Final = [
-    *[Call("open", "GET", path, path) for path in ("/livez", "/readyz", "/openapi.json")],
-    Call("metrics", "GET", "/metrics", "/metrics"),
+    *[Case("open", "GET", path, path) for path in ("/livez", "/readyz", "/openapi.json")],
+    Case("metrics", "GET", "/metrics", "/metrics"),
     *[
-        Call("own-jobs", "GET", path, path, ("user:ann",))
+        Case("own-jobs", "GET", path, path, ("user:ann",))
         for path in ("/v1/jobs", "/v1/jobs/events", "/api/v1/sse/jobs/my")
     ],
     *_of_a_job("ann-job", "ann"),
     *_of_a_job("free-job", "free"),
     *_of_a_job("no-job", "missing"),
-    Call("client", "GET", "/v1/clients/{client_id}/events", "/v1/clients/ann/events", _CLIENT),
-    Call("client", "GET", "/api/sse/subscribe/{client_id}", "/api/sse/subscribe/ann", _CLIENT),
+    Case("client", "GET", "/v1/clients/{client_id}/events", "/v1/clients/ann/events", _CLIENT),
+    Case("client", "GET", "/api/sse/subscribe/{client_id}", "/api/sse/subscribe/ann", _CLIENT),
     _channels("client", "client:ann"),
     _channels("client", *_CLIENT, "job:free-media"),
     _channels("user", "user:ann"),
@@ -139,7 +145,7 @@ CALLS: Final = [
     _channels("presence", "topic:presence"),
     _channels("presence", "broadcast", "topic:presence"),
     _channels("broadcast", "broadcast"),
-    Call(
+    Case(
         "publish",
         "POST",
         "/v1/events",
@@ -147,7 +153,7 @@ CALLS: Final = [
         body={"channel": "topic:{cell}", "type": "t", "data": 1},
         effect="event topic:{cell}",
     ),
-    Call(
+    Case(
         "publish",
         "POST",
         "/api/sse/notify",
@@ -155,7 +161,7 @@ CALLS: Final = [
         body={"clientId": "{cell}", "event": "t", "payload": 1},
         effect="event client:{cell}",
     ),
-    Call(
+    Case(
         "publish",
         "POST",
         "/v1/jobs",
@@ -164,7 +170,7 @@ CALLS: Final = [
         effect="status made-{cell} pending",
         allowed=201,
     ),
-    Call(
+    Case(
         "publish",
         "PATCH",
         "/v1/jobs/{job_id}",
@@ -172,19 +178,24 @@ CALLS: Final = [
         body={"progress": 1},
         effect="status ann-{cell} active",
     ),
-    Call(
+    Case(
         "cancel-ann",
         "POST",
         "/v1/jobs/{job_id}/cancel",
         "/v1/jobs/ann-{cell}/cancel",
         effect="status ann-{cell} cancelled",
     ),
-    Call(
+    Case(
         "cancel-free",
         "POST",
         "/v1/jobs/{job_id}/cancel",
         "/v1/jobs/free-{cell}/cancel",
         effect="status free-{cell} cancelled",
+    ),
+    *(
+        _paused(owner, verb, paused)
+        for owner in ("ann", "free")
+        for verb, paused in (("pause", True), ("resume", False))
     ),
     _mint("mint-ann", "job:ann-media"),
     _mint("mint-ann", "broadcast", "job:free-media", "job:ann-media"),
@@ -196,8 +207,8 @@ CALLS: Final = [
     _mint("mint-presence", "topic:presence"),
     _mint("mint-presence", "broadcast", "topic:presence"),
     _mint("mint-all", "broadcast"),
-    *[Call("stats", "GET", path, path) for path in ("/v1/stats", "/v1/clients", "/api/sse/metrics")],
-    Call(
+    *[Case("stats", "GET", path, path) for path in ("/v1/stats", "/v1/clients", "/api/sse/metrics")],
+    Case(
         "admin",
         "DELETE",
         "/v1/clients/{client_id}",

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from gateway import openapi
+from gateway.http import openapi
 from gateway.version import version
 from tests.support.http1 import request
 from tests.support.json_schema import Schemas

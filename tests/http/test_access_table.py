@@ -11,16 +11,16 @@ from typing import Any, NamedTuple
 
 import pytest
 import redis
+from starlette.applications import Starlette
 from starlette.routing import Route
 
 from gateway.app import create_app
 from gateway.node import Node as InnerNode
-from gateway.settings import Settings
+from gateway.settings.settings import Settings
 from publisher import Publisher
-from publisher.channels import keys
+from publisher.keys import channel_keys
 from tests.http.access_bearers import (
     AUDIENCE,
-    GONE,
     ISSUER,
     ISSUER_KEY,
     KEY_ID,
@@ -31,7 +31,7 @@ from tests.http.access_bearers import (
     everybody,
     issued,
 )
-from tests.http.access_calls import CALLS, Call, expected, page, rows
+from tests.http.access_calls import CALLS, Case, expected, page, rows
 from tests.support.broker import Broker
 from tests.support.http1 import Exchange, HttpStream, request
 from tests.support.key_server import KeyServer
@@ -55,7 +55,12 @@ COMMON: dict[str, Any] = {
     "LOG_LEVEL": "debug",
 }
 KEY_SET: dict[str, Any] = {"ANONYMOUS": "deny", "QUERY_TOKENS": "false"}
-PEM: dict[str, Any] = {"ANONYMOUS": "read", "QUERY_TOKENS": "true", "JWT_KEY": ISSUER_KEY.public}
+PEM: dict[str, Any] = {
+    "ANONYMOUS": "read",
+    "QUERY_TOKENS": "true",
+    "JWT_KEY": ISSUER_KEY.public,
+    "JWT_REQUIRE_SUB": "false",
+}
 
 
 class Place(NamedTuple):
@@ -65,11 +70,11 @@ class Place(NamedTuple):
     broker: Broker
     prefix: str
     open: bool
-    """Anonymous reading and query tokens are on, and the key is a PEM; else they are off, and it is a key set."""
+    """Anonymous reading, query tokens and tokens without subject are on, the key is a PEM; else off, and a key set."""
 
 
 @pytest.fixture(params=["closed", "open"])
-def place(request: pytest.FixtureRequest, broker: Broker, prefix: str) -> Iterator[Place]:
+def place(request: pytest.FixtureRequest, broker: Broker, prefix: str, unmeasured: None) -> Iterator[Place]:
     is_open = request.param == "open"
     with KeyServer(**{KEY_ID: ISSUER_KEY}) as key_server:
         settings = PEM if is_open else {**KEY_SET, "JWKS_URL": key_server.url}
@@ -85,16 +90,26 @@ def publisher(place: Place) -> Iterator[Publisher]:
         yield running
 
 
+async def production() -> Starlette:
+    node = InnerNode(Settings(jwt_key=SECRET), version="0", on_crash=lambda: None)
+    try:
+        return create_app(node)
+    finally:
+        await node.close()
+
+
+APP = asyncio.run(production())
+
+
 def served() -> set[tuple[str, str]]:
     """Method and path of every route that a production node has."""
-    app = create_app(InnerNode(Settings(jwt_key=SECRET), version="0", on_crash=lambda: None))
-    routes = [route for route in app.routes if isinstance(route, Route)]
-    assert len(routes) == len(app.routes), "a kind of route that the table does not know"
+    routes = [route for route in APP.routes if isinstance(route, Route)]
+    assert len(routes) == len(APP.routes), "a kind of route that the table does not know"
     methods = ((method, route.path) for route in routes for method in (route.methods or set()) - {"HEAD"})
     return {(method, re.sub(r":\w+}", "}", path)) for method, path in methods}
 
 
-def calls() -> list[Call]:
+def calls() -> list[Case]:
     pages = (page(path) for method, path in sorted(served()) if method == "GET")
     return [*CALLS, *filter(None, pages)]
 
@@ -104,7 +119,7 @@ def test_the_table_has_every_route() -> None:
     assert {call.row for call in calls()} == set(rows())
 
 
-def tries(bearers: list[Bearer], is_open: bool) -> Iterator[tuple[Call, Bearer]]:
+def tries(bearers: list[Bearer], is_open: bool) -> Iterator[tuple[Case, Bearer]]:
     """Who is refused in any case is tried once per route, all others with every call."""
     first = {(call.method, call.route): call for call in reversed(calls())}.values()
     for who in bearers:
@@ -113,15 +128,16 @@ def tries(bearers: list[Bearer], is_open: bool) -> Iterator[tuple[Call, Bearer]]
                 yield call, who
 
 
-@pytest.mark.timeout(120)
 async def test_everybody_gets_what_the_table_says_and_nothing_else(place: Place, publisher: Publisher) -> None:
     base = place.node.base
-    bearers = everybody(base, await ticket(base, ("topic:elsewhere",)), query_tokens=place.open, key_set=not place.open)
+    elsewhere = await ticket(base, ("topic:elsewhere",))
+    gone = issued("gone", scope="admin", channels=["*"])
+    bearers = everybody(base, elsewhere, gone, query_tokens=place.open, key_set=not place.open)
     table = Table(place, publisher)
-    await table.revoke_gone({call.channels for call in calls()})
+    await table.revoke(gone, {call.channels for call in calls()})
     limit = asyncio.Semaphore(AT_ONCE)
 
-    async def one(number: int, call: Call, who: Bearer) -> None:
+    async def one(number: int, call: Case, who: Bearer) -> None:
         async with limit:
             await table.attempt(f"c{number}", call, who)
 
@@ -143,18 +159,18 @@ class Table:
         self._publisher = publisher
         self._of_gone: dict[tuple[str, ...], str] = {}
 
-    async def revoke_gone(self, channels: set[tuple[str, ...]]) -> None:
-        """Get tickets while the token is good, and revoke its subject."""
+    async def revoke(self, gone: str, channels: set[tuple[str, ...]]) -> None:
+        """Get tickets while the token ``gone`` is good, and revoke its subject."""
         base = self._place.node.base
         for each in channels:
             if "job:missing" not in "".join(each):
-                self._of_gone[each] = await ticket(base, each, GONE)
+                self._of_gone[each] = await ticket(base, each, gone)
         asked = await request(base, "/v1/clients/gone?revoke=true", method="DELETE", headers=bearer(_admin()))
         assert asked.status == 200
 
-    async def attempt(self, cell: str, call: Call, who: Bearer) -> None:
+    async def attempt(self, cell: str, call: Case, who: Bearer) -> None:
         """One cell of the table."""
-        if call.effect.startswith("status"):
+        if call.effect.startswith(("status", "paused")):
             self._prepare(cell, call)
         query = who.query
         if who.minted:
@@ -167,7 +183,7 @@ class Table:
         got = await ask(self._place.node.base, call.method, f"{path}{join}{query}", who.headers, body)
         self._judge(cell, call, who, got)
 
-    def _judge(self, cell: str, call: Call, who: Bearer, got: Exchange) -> None:
+    def _judge(self, cell: str, call: Case, who: Bearer, got: Exchange) -> None:
         wanted = expected(call.row, who.column, anonymous_reading=self._place.open)
         status = call.allowed if wanted == "200" else int(wanted)
         what = f"{who.name}: {call.method} {call.path.replace('{cell}', cell)}"
@@ -185,19 +201,24 @@ class Table:
             return self._of_gone.get(channels) or next(iter(self._of_gone.values()))
         return await ticket(self._place.node.base, channels)
 
-    def _prepare(self, cell: str, call: Call) -> None:
+    def _prepare(self, cell: str, call: Case) -> None:
         _, job_id, _ = call.effect.replace("{cell}", cell).split()
         if not job_id.startswith("made"):
             self._publisher.create_job(job_id, kind="k", owner="ann" if job_id.startswith("ann") else None)
+        if call.effect.endswith("False"):
+            self._publisher.pause_job(job_id)
 
     def _is_done(self, effect: str) -> bool:
         what, name, *more = effect.split()
         if what == "status":
             job = self._publisher.get_job(name)
             return job is not None and job.status == more[0]
+        if what == "paused":
+            job = self._publisher.get_job(name)
+            return job is not None and str(job.paused) == more[0]
         with redis.Redis.from_url(self._place.broker.url) as client:
             if what == "event":
-                return bool(client.exists(keys(self._place.prefix, name).log))
+                return bool(client.exists(channel_keys(self._place.prefix, name).log))
             return client.zscore(f"{self._place.prefix}:{{gateway}}:revoked", name) is not None
 
 

@@ -16,7 +16,12 @@ from tests.support.tokens import token
 
 PATH = "/v1/events?channel=topic:a"
 LIVEZ = b"GET /livez HTTP/1.1\r\nHost: test\r\n\r\n"
-POST = f"POST /v1/events HTTP/1.1\r\nHost: test\r\nAuthorization: Bearer {token(scope='publish')}\r\n".encode()
+
+
+def _post() -> bytes:
+    return f"POST /v1/events HTTP/1.1\r\nHost: test\r\nAuthorization: Bearer {token(scope='publish')}\r\n".encode()
+
+
 HEADER_LIMIT = 16 * 1024
 
 
@@ -66,7 +71,7 @@ async def test_what_is_no_request_is_answered_with_400_and_the_end(node: Node, r
 
 
 async def test_a_body_of_bad_chunks_is_answered_with_400_and_the_end(node: Node) -> None:
-    async with await RawPeer.ask(node.base, POST + b"Transfer-Encoding: chunked\r\n\r\n5\r\nabc") as peer:
+    async with await RawPeer.ask(node.base, _post() + b"Transfer-Encoding: chunked\r\n\r\n5\r\nabc") as peer:
         await peer.send(b"de\r\nzz\r\n")
         assert status(await peer.read_to_end()) == 400
 
@@ -166,7 +171,7 @@ async def test_the_body_of_a_stream_s_request_ends_the_stream(node: Node, alread
 
 
 async def test_a_body_without_end_is_answered_with_413_and_the_end(node: Node) -> None:
-    async with await RawPeer.ask(node.base, POST + b"Transfer-Encoding: chunked\r\n\r\n") as peer:
+    async with await RawPeer.ask(node.base, _post() + b"Transfer-Encoding: chunked\r\n\r\n") as peer:
         reading = asyncio.create_task(peer.read_to_end())
         chunk = b"10000\r\n" + b" " * 65536 + b"\r\n"
         while not reading.done():
@@ -175,7 +180,7 @@ async def test_a_body_without_end_is_answered_with_413_and_the_end(node: Node) -
 
 
 async def test_a_length_of_gigabytes_is_answered_with_413_and_the_end(node: Node) -> None:
-    async with await RawPeer.ask(node.base, POST + b"Content-Length: 5000000000\r\n\r\n") as peer:
+    async with await RawPeer.ask(node.base, _post() + b"Content-Length: 5000000000\r\n\r\n") as peer:
         assert status(await peer.read_to_end()) == 413
 
 

@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import json
+from collections import Counter
+from typing import Any
+
 import pytest
+import redis
 
 from publisher import JobCancelled, Publisher
 from tests.http.api import Api
+from tests.support.broker import Broker
+from tests.support.http1 import request
+from tests.support.node import Node
 from tests.support.tokens import token
 
 
@@ -40,6 +48,16 @@ async def test_a_report_starts_a_pending_job_and_keeps_what_it_does_not_name(api
     assert (job["status"], job["progress"], job["stage"], job["message"]) == ("active", 20.5, "render", "Painting")
     assert (job["current"], job["total"]) == (2, 10)
     assert job["started_at"] >= job["created_at"]
+
+
+async def test_an_items_id_may_be_any_files_name(api: Api, name: str) -> None:
+    await api.publisher("POST", "/v1/jobs", {"job_id": name, "kind": "media"})
+    for item_id in ("IMG 0001.png", "a, b.csv", "{x}: y", " "):
+        answer = await api.publisher("PATCH", f"/v1/jobs/{name}", {"item": {"item_id": item_id, "status": "done"}})
+        assert answer.json["items"][-1]["item_id"] == item_id
+    answer = await api.publisher("PATCH", f"/v1/jobs/{name}", {"item": {"item_id": "a\nb"}})
+    assert answer.status == 400
+    assert "control characters" in answer.json["error"]["message"]
 
 
 async def test_an_item_is_one_of_the_jobs_files(api: Api, name: str) -> None:
@@ -159,4 +177,50 @@ async def test_a_list_has_a_sane_limit(api: Api, limit: str) -> None:
 async def test_a_list_needs_to_know_whose(api: Api, node: object) -> None:
     assert (await api.call("GET", "/v1/jobs")).status == 401
     nobody = {"Authorization": f"Bearer {token(None)}"}
-    assert (await api.call("GET", "/v1/jobs", headers=nobody)).status == 401
+    refused = await api.call("GET", "/v1/jobs", headers=nobody)
+    assert refused.status == 401 and "GATEWAY_JWT_REQUIRE_SUB=false" in refused.sentence
+
+
+def _as(subject: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {token(subject)}"}
+
+
+def _commands(url: str) -> Counter[str]:
+    """How often Redis was asked what, beside what a node asks by itself."""
+    with redis.Redis.from_url(url) as client:
+        found: dict[str, Any] = client.info("commandstats")
+    counted = Counter({name.removeprefix("cmdstat_"): row["calls"] for name, row in found.items()})
+    return Counter({name: counted[name] for name in ("hgetall", "hmget", "memory|usage", "hlen", "hstrlen", "xrange")})
+
+
+@pytest.mark.parametrize("method, path", [("GET", ""), ("GET", "/events"), ("POST", "/pause")])
+async def test_a_foreign_job_costs_what_a_missing_one_costs(
+    own_broker: Broker, prefix: str, method: str, path: str
+) -> None:
+    """Its state, which may have megabytes, is not even read: neither the time nor the node's memory tells of it."""
+    with (
+        Node(own_broker.url, prefix, JOB_WAIT_S=0) as node,
+        Publisher.from_url(own_broker.url, prefix=prefix) as pub,
+    ):
+        pub.create_job("anns", kind="k", owner="ann", meta={"text": "x" * 200_000})
+        counts = [_commands(own_broker.url)]
+        answers = []
+        for job_id in ("anns", "none"):
+            answers.append(await request(node.base, f"/v1/jobs/{job_id}{path}", method=method, headers=_as("eve")))
+            counts.append(_commands(own_broker.url))
+        foreign, missing = answers
+        assert (foreign.status, foreign.body) == (missing.status, missing.body)
+        assert foreign.status == 404
+        before, between, after = counts
+        assert between - before == after - between
+        assert (after - before)["hgetall"] == 0
+
+
+async def test_a_long_list_comes_in_pieces(own_broker: Broker, prefix: str) -> None:
+    """A reader that stops reading holds a few of its jobs in the node, not all of them."""
+    with Node(own_broker.url, prefix) as node, Publisher.from_url(own_broker.url, prefix=prefix) as pub:
+        for number in range(20):
+            pub.create_job(f"j{number}", kind="k", owner="ann", meta={"text": "x" * 200_000})
+        got = await request(node.base, "/v1/jobs", headers=_as("ann"))
+        assert got.headers["transfer-encoding"] == "chunked"
+        assert [job["job_id"] for job in json.loads(got.body)["jobs"]] == [f"j{n}" for n in reversed(range(20))]

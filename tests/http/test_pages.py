@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from starlette.requests import Request
 
-from gateway.assets import Asset, assets
+from gateway.http.assets import Asset, assets
 from gateway.routes.pages import PAGES, other_name, policy
 from tests.http.api import Api
 from tests.support.raw_peer import RawPeer

@@ -32,6 +32,17 @@ test("the events of a job add up to what the node says it is", async () => {
   assert.deepEqual(await connection.closed, { reason: "finished" });
 });
 
+test("a job that is paused and tried again is shown so", () => {
+  const told = (type, data) => (mine = applyJobEvent(mine, { type: `job.${type}`, data: { job_id: "j", ...data } }));
+  let mine = null;
+  assert.deepEqual([told("started", { status: "active", attempt: 1 }).attempt, mine.paused], [1, false]);
+  assert.equal(told("progress", { progress: 30, stage: "cut", rate: 2, eta_s: 4 }).eta_s, 4);
+  assert.equal(told("paused", { status: "active", paused: true }).paused, true);
+  assert.equal(told("resumed", { status: "active", paused: false }).paused, false);
+  const { status, attempt, message } = told("retrying", { status: "pending", attempt: 2, message: "Busy" });
+  assert.deepEqual([status, attempt, message], ["pending", 2, "Busy"]);
+});
+
 test("applying events changes no job in place and ignores what is none of its business", () => {
   const job = Object.freeze({ job_id: "j", items: Object.freeze([]), progress: 3 });
   assert.equal(applyJobEvent(job, { type: "stream.open", data: {} }), job);

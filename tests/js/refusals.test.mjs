@@ -151,7 +151,7 @@ test("an event keeps the trace context that it was published with", async () => 
 });
 
 test("an answer that never begins is given up", async () => {
-  const seen = other({ connectTimeoutMs: 100 }, () => {}, stream("data: 1\n\n", false));
+  const seen = other({ connectTimeoutMs: 2000 }, () => {}, stream("data: 1\n\n", false));
   await until(() => seen.events.length === 1);
   assert.deepEqual(seen.errors.map(({ code }) => code), ["timeout"]);
 });
@@ -196,6 +196,19 @@ test("nothing is told after close, not even the rest of what has arrived", async
   assert.deepEqual(got, [1]);
   assert.deepEqual(seen.closed, [{ reason: "closed" }]);
 });
+
+for (const state of ["open", "connecting"]) {
+  test(`who closes as soon as it is ${state} is told nothing more, and nothing more is asked for`, async () => {
+    let asked = 0;
+    const counted = (...all) => (asked += 1) && fetch(...all);
+    const onStateChange = (change) => change.state === state && seen.connection.close();
+    const answers = [...(state === "open" ? [] : [status(503)]), stream("data: 1\n\n", false)];
+    const seen = other({ onStateChange, fetch: counted }, ...answers);
+    assert.deepEqual(await seen.connection.closed, { reason: "closed" });
+    await new Promise(setImmediate); // whatever was on its way has begun by then
+    assert.deepEqual([asked, seen.opens, seen.events, seen.closed.length], [1, [], [], 1]);
+  });
+}
 
 test("an aborted signal closes, also before the beginning", async () => {
   const controller = new AbortController();

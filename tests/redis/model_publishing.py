@@ -8,7 +8,8 @@ from typing import Any, Final
 import orjson
 
 from publisher import channels
-from publisher.calls import Draft, Step
+from publisher.core.drafts import Draft
+from publisher.core.step import Step
 from publisher.envelope import START, Event, Position
 
 HISTORY: Final = 5

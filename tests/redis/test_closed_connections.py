@@ -8,7 +8,7 @@ import pytest
 import uvloop
 from redis.exceptions import ConnectionError
 
-from publisher.closed import closed_is_connection_error
+from publisher.redis.closed import closed_is_connection_error
 from tests.support.broker import Broker
 from tests.support.ports import HOST
 

@@ -8,26 +8,27 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from gateway import presence
-from gateway.census import ClientFigures, Totals
-from gateway.delivered import Delivered
-from gateway.presence import Place, Presence
-from gateway.store import Store, StoreDown
-from publisher import connect
+from gateway.broker.store import Store
+from gateway.exceptions import StoreDown
+from gateway.presence.delivered import Delivered
+from gateway.presence.presence import USUAL_PACE, Pace, Presence
+from gateway.presence.reader import ClientFigures, Totals
+from gateway.presence.stream_counts import CountedStream
+from publisher.redis import connect
 from tests.support.broker import Broker
 from tests.support.proxy import Proxy
 from tests.support.redis_cluster import cluster_url, redis_cluster
 from tests.support.waiting import until
 
-ANN = Place("sub:ann", ("client:ann", "broadcast"))
-BOB = Place("sub:bob", ("client:bob", "broadcast"))
-JOB = Place("sub:ann", ("job:j1",))
+ANN = CountedStream("sub:ann", ("client:ann", "broadcast"))
+BOB = CountedStream("sub:bob", ("client:bob", "broadcast"))
+JOB = CountedStream("sub:ann", ("job:j1",))
 
 
 class NodeData:
     """One node's presence at work, until it is left or killed."""
 
-    def __init__(self, url: str, prefix: str, node_id: str, max_per_user: int) -> None:
+    def __init__(self, url: str, prefix: str, node_id: str, max_per_user: int, pace: Pace) -> None:
         self.prefix = prefix
         self.store = Store(connect.asyncio(url))
         self.draining = False
@@ -40,6 +41,7 @@ class NodeData:
             max_per_user=max_per_user,
             draining=lambda: self.draining,
             delivered=lambda: self.delivered,
+            pace=pace,
         )
         self._key = f"{prefix}:{{gateway}}:node:{node_id}"
         self._task = asyncio.create_task(self.presence.run())
@@ -59,7 +61,7 @@ class NodeData:
 
         await until(are_there, f"{wanted} in Redis")
 
-    async def arrive(self, place: Place, times: int) -> list[bool]:
+    async def arrive(self, place: CountedStream, times: int) -> list[bool]:
         return list(await asyncio.gather(*[self.presence.arrive(place) for _ in range(times)]))
 
     async def kill(self) -> None:
@@ -74,8 +76,10 @@ class NodeData:
 
 
 @contextlib.asynccontextmanager
-async def nodes(url: str, prefix: str, *ids: str, max_per_user: int = 0) -> AsyncIterator[list[NodeData]]:
-    running = [NodeData(url, prefix, node_id, max_per_user) for node_id in ids]
+async def nodes(
+    url: str, prefix: str, *ids: str, max_per_user: int = 0, pace: Pace = USUAL_PACE
+) -> AsyncIterator[list[NodeData]]:
+    running = [NodeData(url, prefix, node_id, max_per_user, pace) for node_id in ids]
     try:
         yield running
     finally:
@@ -89,9 +93,9 @@ async def test_streams_of_all_nodes_are_listeners(redis_url: str, prefix: str) -
         assert await b.arrive(ANN, 1) == [True]
         assert await b.arrive(BOB, 1) == [True]
         for node in (a, b):
-            assert await node.presence.listeners("client:ann") == 3
-            assert await node.presence.listeners("client:nobody") == 0
-            assert await node.presence.listeners("broadcast") == 4
+            assert await node.presence.reader.listeners("client:ann") == 3
+            assert await node.presence.reader.listeners("client:nobody") == 0
+            assert await node.presence.reader.listeners("broadcast") == 4
 
 
 async def test_the_limit_of_a_user_is_exact_over_nodes_that_let_in_at_the_same_time(
@@ -100,7 +104,7 @@ async def test_the_limit_of_a_user_is_exact_over_nodes_that_let_in_at_the_same_t
     async with nodes(redis_url, prefix, "a", "b", "c", max_per_user=20) as running:
         granted = await asyncio.gather(*[node.arrive(ANN, 30) for node in running])
         assert sum(sum(each) for each in granted) == 20
-        assert await running[0].presence.listeners("client:ann") == 20
+        assert await running[0].presence.reader.listeners("client:ann") == 20
         assert await running[0].arrive(BOB, 1) == [True]
 
 
@@ -156,15 +160,15 @@ async def test_only_counts_above_zero_are_kept(redis_url: str, prefix: str) -> N
 async def test_totals_count_each_client_and_channel_once(redis_url: str, prefix: str) -> None:
     """A connection counts if it listens to a client's channel, however many channels it has."""
     async with nodes(redis_url, prefix, "a", "b") as (a, b):
-        assert await a.presence.totals() == Totals(0, 0, 0)
+        assert await a.presence.reader.totals() == Totals(0, 0, 0)
         await a.arrive(ANN, 2)
         await a.arrive(JOB, 1)
-        assert await a.presence.totals() == Totals(2, 1, 3)
-        assert await b.presence.totals() == Totals(2, 1, 3)
+        assert await a.presence.reader.totals() == Totals(2, 1, 3)
+        assert await b.presence.reader.totals() == Totals(2, 1, 3)
         await b.arrive(ANN, 1)
-        await b.arrive(Place("sub:root", ("client:ann", "client:bob")), 1)
-        assert await a.presence.totals() == Totals(4, 2, 4)
-        assert await b.presence.totals() == Totals(4, 2, 4)
+        await b.arrive(CountedStream("sub:root", ("client:ann", "client:bob")), 1)
+        assert await a.presence.reader.totals() == Totals(4, 2, 4)
+        assert await b.presence.reader.totals() == Totals(4, 2, 4)
 
 
 async def test_every_node_is_listed_with_its_figures(redis_url: str, prefix: str) -> None:
@@ -173,23 +177,23 @@ async def test_every_node_is_listed_with_its_figures(redis_url: str, prefix: str
         await b.arrive(JOB, 1)
         b.draining = True
         await b.arrive(BOB, 1)  # whatever is told goes along
-        first, second = await a.presence.nodes()
+        first, second = await a.presence.reader.nodes()
         assert (first.id, first.connections, first.clients, first.draining) == ("a", 2, 1, False)
         assert (second.id, second.connections, second.clients, second.draining) == ("b", 2, 1, True)
         assert (first.version, second.version) == ("1.2.3", "1.2.3")
-        assert await b.presence.nodes() == [first, second]
+        assert await b.presence.reader.nodes() == [first, second]
 
 
 async def test_clients_are_listed_page_by_page_over_all_nodes(redis_url: str, prefix: str) -> None:
     async with nodes(redis_url, prefix, "a", "b") as (a, b):
         for number in range(25):
-            await (a if number % 2 else b).arrive(Place("sub:x", (f"client:c{number:02}",)), 1)
-        await a.arrive(Place("sub:x", ("client:c00",)), 2)
+            await (a if number % 2 else b).arrive(CountedStream("sub:x", (f"client:c{number:02}",)), 1)
+        await a.arrive(CountedStream("sub:x", ("client:c00",)), 2)
         listed: list[ClientFigures] = []
         cursor: str | None = None
         sizes: list[int] = []
         while not sizes or cursor:
-            page = await b.presence.clients(10, cursor)
+            page = await b.presence.reader.clients(10, cursor)
             listed += page.clients
             sizes.append(len(page.clients))
             cursor = page.next
@@ -201,61 +205,54 @@ async def test_clients_are_listed_page_by_page_over_all_nodes(redis_url: str, pr
 
 async def test_more_clients_than_one_page_of_redis_are_all_listed(redis_url: str, prefix: str) -> None:
     async with nodes(redis_url, prefix, "a", "b") as (a, b):
-        places = [Place("sub:x", (f"client:c{number:04}",)) for number in range(2500)]
+        places = [CountedStream("sub:x", (f"client:c{number:04}",)) for number in range(2500)]
         await asyncio.gather(*[a.presence.arrive(place) for place in places])
         await b.arrive(BOB, 1)
-        assert len((await b.presence.clients(5000)).clients) == 2501
-        assert await b.presence.totals() == Totals(2501, 2501, 2502)
+        assert len((await b.presence.reader.clients(5000)).clients) == 2501
+        assert await b.presence.reader.totals() == Totals(2501, 2501, 2502)
 
 
 async def test_streams_of_a_client_are_counted_once_whether_by_token_or_by_channel(redis_url: str, prefix: str) -> None:
     async with nodes(redis_url, prefix, "a", "b") as (a, b):
         await a.arrive(ANN, 2)  # both
         await b.arrive(JOB, 1)  # her token
-        await b.arrive(Place("addr:127.0.0.1", ("client:ann",)), 1)  # her channel
+        await b.arrive(CountedStream("addr:127.0.0.1", ("client:ann",)), 1)  # her channel
         await b.arrive(BOB, 1)
-        assert await a.presence.streams_of_client("ann") == 4
-        assert await b.presence.streams_of_client("ann") == 4
+        assert await a.presence.reader.streams_of_client("ann") == 4
+        assert await b.presence.reader.streams_of_client("ann") == 4
 
 
 async def test_ids_may_hold_any_printable_character(redis_url: str, prefix: str) -> None:
-    place = Place("sub:ü*[:]\\?", ("client:ü*[:]\\?", "job:日本"))
+    place = CountedStream("sub:ü*[:]\\?", ("client:ü*[:]\\?", "job:日本"))
     async with nodes(redis_url, prefix, "a", "b", max_per_user=1) as (a, b):
         assert await a.presence.arrive(place)
         assert not await b.presence.arrive(place)
-        assert (await b.presence.clients(10)).clients == [ClientFigures("ü*[:]\\?", 1, ["a"])]
+        assert (await b.presence.reader.clients(10)).clients == [ClientFigures("ü*[:]\\?", 1, ["a"])]
 
 
-async def test_a_killed_node_counts_no_more_when_its_lease_is_over(
-    redis_url: str, prefix: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(presence, "LEASE_S", 1.0)
-    monkeypatch.setattr(presence, "RENEW_S", 0.2)
-    async with nodes(redis_url, prefix, "a", "b", max_per_user=1) as (a, b):
+async def test_a_killed_node_counts_no_more_when_its_lease_is_over(redis_url: str, prefix: str) -> None:
+    async with nodes(redis_url, prefix, "a", "b", max_per_user=1, pace=Pace(lease_s=1.0, renew_s=0.2)) as (a, b):
         assert await a.presence.arrive(ANN)
         await a.kill()
         assert not await b.presence.arrive(ANN)
         await until(lambda: b.presence.arrive(ANN), "the place of the killed node")
-        assert [node.id for node in await b.presence.nodes()] == ["b"]
-        assert await b.presence.listeners("client:ann") == 1
+        assert [node.id for node in await b.presence.reader.nodes()] == ["b"]
+        assert await b.presence.reader.listeners("client:ann") == 1
 
 
-async def test_a_node_that_lost_its_lease_writes_everything_anew(
-    redis_url: str, prefix: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_node_that_lost_its_lease_writes_everything_anew(redis_url: str, prefix: str) -> None:
     """It was frozen, or Redis was emptied: what is open is still open."""
-    monkeypatch.setattr(presence, "RENEW_S", 0.1)
-    async with nodes(redis_url, prefix, "a", "b") as (a, b):
+    async with nodes(redis_url, prefix, "a", "b", pace=Pace(renew_s=0.1)) as (a, b):
         await a.arrive(ANN, 3)
         await a.arrive(JOB, 1)
         await a.store.command("DEL", f"{prefix}:{{gateway}}:nodes", f"{prefix}:{{gateway}}:node:a")
         await a.counted(user_sub_ann=4, ch_client_ann=3, ch_broadcast=3, ch_job_j1=1)
 
         async def is_heard() -> bool:
-            return await b.presence.listeners("client:ann") == 3
+            return await b.presence.reader.listeners("client:ann") == 3
 
         await until(is_heard, "the other node to count it")
-        figures = (await b.presence.nodes())[0]
+        figures = (await b.presence.reader.nodes())[0]
         assert (figures.connections, figures.client_streams, figures.clients, figures.channels) == (4, 3, 1, 3)
 
 
@@ -268,11 +265,9 @@ async def test_streams_that_come_and_go_while_the_lease_is_lost_are_counted_once
         await a.counted(user_sub_ann=5, ch_client_ann=5, ch_broadcast=5)
 
 
-async def test_more_than_one_part_is_written_anew(redis_url: str, prefix: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(presence, "SYNC_FIELDS", 10)
-    monkeypatch.setattr(presence, "RENEW_S", 0.1)
-    async with nodes(redis_url, prefix, "a") as (a,):
-        places = [Place(f"sub:{number}", (f"client:{number}",)) for number in range(100)]
+async def test_more_than_one_part_is_written_anew(redis_url: str, prefix: str) -> None:
+    async with nodes(redis_url, prefix, "a", pace=Pace(renew_s=0.1, sync_fields=10)) as (a,):
+        places = [CountedStream(f"sub:{number}", (f"client:{number}",)) for number in range(100)]
         await asyncio.gather(*[a.presence.arrive(place) for place in places])
         before = await a.fields()
         await a.store.command("DEL", f"{prefix}:{{gateway}}:node:a")
@@ -289,8 +284,8 @@ async def test_a_node_that_stops_takes_its_data_away(redis_url: str, prefix: str
         await a.arrive(ANN, 1)
         async with nodes(redis_url, prefix, "b") as (b,):
             await b.arrive(ANN, 1)
-            assert await a.presence.listeners("client:ann") == 2
-        assert await a.presence.listeners("client:ann") == 1
+            assert await a.presence.reader.listeners("client:ann") == 2
+        assert await a.presence.reader.listeners("client:ann") == 1
         assert await a.store.command("ZRANGE", f"{prefix}:{{gateway}}:nodes", 0, -1) == [b"a"]
 
 
@@ -317,25 +312,25 @@ async def test_without_redis_the_streams_of_this_node_count_alone_until_it_is_ba
         assert await a.arrive(ANN, 2) == [True, False]
         assert await b.arrive(ANN, 4) == [True, True, True, False]
         with pytest.raises(StoreDown):
-            await a.presence.listeners("client:ann")
+            await a.presence.reader.listeners("client:ann")
         own_broker.start()
         await a.counted(user_sub_ann=3, ch_client_ann=3, ch_broadcast=3)
         await b.counted(user_sub_ann=3, ch_client_ann=3, ch_broadcast=3)
-        assert await a.presence.listeners("client:ann") == 6
+        assert await a.presence.reader.listeners("client:ann") == 6
         assert await a.arrive(ANN, 1) == [False]
 
 
 async def test_a_call_whose_answer_was_lost_counts_once(broker: Broker, redis_url: str, prefix: str) -> None:
     """Redis took it in, and the node cannot know: it writes everything anew."""
     with Proxy(broker.port) as proxy:
-        async with nodes(proxy.redis_url, prefix, "a") as (a,), nodes(redis_url, prefix, "b") as (b,):
-            await a.counted()
-            assert await b.arrive(BOB, 1) == [True]  # Redis knows the script from now on
+        pace = Pace(lease_s=7200, renew_s=3600)  # no renewal is under way when the answers stop, nor a lease over
+        async with nodes(proxy.redis_url, prefix, "a", pace=pace) as (a,), nodes(redis_url, prefix, "b") as (b,):
+            assert await a.arrive(BOB, 1) == [True]  # all its earlier calls are answered, and Redis knows the script
             proxy.blackhole("down")
             arriving = asyncio.create_task(a.arrive(ANN, 2))
 
             async def is_counted() -> bool:
-                return await b.presence.listeners("client:ann") == 2
+                return await b.presence.reader.listeners("client:ann") == 2
 
             await until(is_counted, "Redis to take the call in")
             assert await arriving == [True, True]
@@ -345,7 +340,7 @@ async def test_a_call_whose_answer_was_lost_counts_once(broker: Broker, redis_ur
                 return int((await a.fields())["generation"]) > 1
 
             await until(is_written_anew, "everything to be written anew")
-            await a.counted(user_sub_ann=2, ch_client_ann=2, ch_broadcast=2)
+            await a.counted(user_sub_ann=2, user_sub_bob=1, ch_client_ann=2, ch_client_bob=1, ch_broadcast=3)
 
 
 async def test_calls_that_waited_in_a_server_that_hung_change_nothing(own_broker: Broker, prefix: str) -> None:
@@ -368,6 +363,6 @@ async def test_a_cluster_counts_like_one_server(prefix: str) -> None:
         async with nodes(cluster_url(brokers), prefix, "a", "b", max_per_user=3) as (a, b):
             granted = await asyncio.gather(a.arrive(ANN, 3), b.arrive(ANN, 3))
             assert sum(map(sum, granted)) == 3
-            assert await a.presence.totals() == Totals(3, 1, 2)
-            assert await b.presence.listeners("client:ann") == 3
-            assert [each.connections for each in (await a.presence.clients(10)).clients] == [3]
+            assert await a.presence.reader.totals() == Totals(3, 1, 2)
+            assert await b.presence.reader.listeners("client:ann") == 3
+            assert [each.connections for each in (await a.presence.reader.clients(10)).clients] == [3]

@@ -14,29 +14,30 @@ import orjson
 import pytest
 import redis.asyncio
 
-from gateway import presence
-from gateway.delivered import Delivered
-from gateway.doctor.rights import rule
-from gateway.metrics import Metrics
-from gateway.place import Place
-from gateway.presence import Presence
-from gateway.presence_topic import CHANNEL
-from gateway.store import Store
-from publisher import channels, connect
+from gateway.broker.store import Store
+from gateway.doctor.grants import Role, rule
+from gateway.metrics.counters import Metrics
+from gateway.presence.delivered import Delivered
+from gateway.presence.presence import USUAL_PACE, Pace, Presence
+from gateway.presence.stream_counts import CountedStream
+from publisher import keys
+from publisher.channels import PRESENCE
 from publisher.envelope import Event, decode
+from publisher.redis import connect
 from tests.support.broker import Broker
 from tests.support.redis_cluster import cluster_url, redis_cluster
 from tests.support.waiting import until
 
-ANN = Place("sub:ann", ("client:ann", "broadcast"))
-BOB = Place("sub:bob", ("client:bob", "broadcast"))
-JOB = Place("sub:ann", ("job:j1",))
+ANN = CountedStream("sub:ann", ("client:ann", "broadcast"))
+BOB = CountedStream("sub:bob", ("client:bob", "broadcast"))
+JOB = CountedStream("sub:ann", ("job:j1",))
+SHORT = Pace(lease_s=1.0, renew_s=0.2)
 
 
 class Teller:
     """One node's presence with its news, at work until it is left or killed."""
 
-    def __init__(self, url: str, prefix: str, node_id: str) -> None:
+    def __init__(self, url: str, prefix: str, node_id: str, pace: Pace) -> None:
         self.prefix = prefix
         self.store = Store(connect.asyncio(url))
         self.presence = Presence(
@@ -48,10 +49,12 @@ class Teller:
             draining=lambda: False,
             delivered=lambda: Delivered.now(Metrics("1")),
             events=True,
+            pace=pace,
         )
         assert self.presence.news
         self.news = self.presence.news
         self._tasks: list[asyncio.Task[None]] = []
+        self._killed = False
         self.thaw()
 
     def thaw(self) -> None:
@@ -59,8 +62,8 @@ class Teller:
 
     async def events(self) -> list[Event]:
         """The history of the topic."""
-        rows = await self.store.command("XRANGE", channels.keys(self.prefix, CHANNEL).log, "-", "+")
-        return [decode(CHANNEL, fields[b"m"]) for _, fields in rows]
+        rows = await self.store.command("XRANGE", keys.channel_keys(self.prefix, PRESENCE).log, "-", "+")
+        return [decode(PRESENCE, fields[b"m"]) for _, fields in rows]
 
     async def types(self) -> list[str]:
         return [event.type for event in await self.events()]
@@ -118,32 +121,23 @@ class Teller:
     async def kill(self) -> None:
         """End its work, as a crash would: nothing is tidied up, and nothing goes on."""
         await self.freeze()
-        self.presence.close = _nothing  # type: ignore[method-assign]
+        self._killed = True
 
     async def close(self) -> None:
         await self.freeze()
-        await self.presence.close()
+        if not self._killed:
+            await self.presence.close()
         await self.store.close()
 
 
-async def _nothing() -> None:
-    pass
-
-
 @contextlib.asynccontextmanager
-async def tellers(url: str, prefix: str, *ids: str) -> AsyncIterator[list[Teller]]:
-    running = [Teller(url, prefix, node_id) for node_id in ids]
+async def tellers(url: str, prefix: str, *ids: str, pace: Pace = USUAL_PACE) -> AsyncIterator[list[Teller]]:
+    running = [Teller(url, prefix, node_id, pace) for node_id in ids]
     try:
         yield running
     finally:
         for node in running:
             await node.close()
-
-
-@pytest.fixture
-def short_leases(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(presence, "LEASE_S", 1.0)
-    monkeypatch.setattr(presence, "RENEW_S", 0.2)
 
 
 async def test_the_first_stream_of_all_nodes_joins_and_the_last_one_leaves(redis_url: str, prefix: str) -> None:
@@ -172,7 +166,7 @@ async def test_who_changes_its_stream_within_one_call_was_not_away(redis_url: st
 
 async def test_a_burst_is_told_completely_in_few_round_trips(redis_url: str, prefix: str) -> None:
     """2,000 connects must not be 2,000 calls; their events travel together."""
-    places = [Place(f"sub:c{n}", (f"client:c{n}",)) for n in range(2000)]
+    places = [CountedStream(f"sub:c{n}", (f"client:c{n}",)) for n in range(2000)]
     async with tellers(redis_url, prefix, "a") as (a,):
         await a.flushed()
 
@@ -198,14 +192,12 @@ async def _is_empty(client: Any, key: str) -> bool:
 
 
 async def _has_told(node: Teller, count: int) -> bool:
-    meta = await node.store.command("HGET", channels.keys(node.prefix, CHANNEL).meta, "seq")
+    meta = await node.store.command("HGET", keys.channel_keys(node.prefix, PRESENCE).meta, "seq")
     return int(meta or 0) == count
 
 
-async def test_what_a_killed_node_held_is_told_once_by_those_who_are_left(
-    redis_url: str, prefix: str, short_leases: None
-) -> None:
-    async with tellers(redis_url, prefix, "a", "b", "c") as (a, b, c):
+async def test_what_a_killed_node_held_is_told_once_by_those_who_are_left(redis_url: str, prefix: str) -> None:
+    async with tellers(redis_url, prefix, "a", "b", "c", pace=SHORT) as (a, b, c):
         await a.presence.arrive(ANN)
         await a.presence.arrive(BOB)
         await b.presence.arrive(BOB)
@@ -217,13 +209,13 @@ async def test_what_a_killed_node_held_is_told_once_by_those_who_are_left(
 
 
 async def test_the_last_node_that_was_killed_is_gone_through_by_the_next_one_that_starts(
-    redis_url: str, prefix: str, short_leases: None
+    redis_url: str, prefix: str
 ) -> None:
-    async with tellers(redis_url, prefix, "a") as (a,):
+    async with tellers(redis_url, prefix, "a", pace=SHORT) as (a,):
         await a.presence.arrive(ANN)
         await a.tells("+ann")
         await a.kill()
-        async with tellers(redis_url, prefix, "b") as (b,):
+        async with tellers(redis_url, prefix, "b", pace=SHORT) as (b,):
             await b.presence.arrive(BOB)
             await b.tells("+ann", "+bob", "-ann")
 
@@ -238,12 +230,10 @@ async def test_a_node_that_stops_takes_leave_of_its_clients_at_once(redis_url: s
         assert await a.told() == ["+ann", "+bob", "-ann"]
 
 
-async def test_more_than_a_page_of_a_killed_nodes_clients_are_told_each_once(
-    redis_url: str, prefix: str, short_leases: None
-) -> None:
-    async with tellers(redis_url, prefix, "a", "b", "c") as (a, b, c):
+async def test_more_than_a_page_of_a_killed_nodes_clients_are_told_each_once(redis_url: str, prefix: str) -> None:
+    async with tellers(redis_url, prefix, "a", "b", "c", pace=SHORT) as (a, b, c):
         names = [f"c{n:04}" for n in range(900)]
-        await asyncio.gather(*[a.presence.arrive(Place(f"sub:{n}", (f"client:{n}",))) for n in names])
+        await asyncio.gather(*[a.presence.arrive(CountedStream(f"sub:{n}", (f"client:{n}",))) for n in names])
         await until(lambda: _has_told(a, len(names)), "the arrivals")
         await a.kill()
         await until(lambda: _has_told(b, 2 * len(names)), "the ends")
@@ -252,9 +242,9 @@ async def test_more_than_a_page_of_a_killed_nodes_clients_are_told_each_once(
         assert Counter(told) == Counter([f"+{n}" for n in names] + [f"-{n}" for n in names])
 
 
-async def test_a_frozen_node_leaves_and_joins_again(redis_url: str, prefix: str, short_leases: None) -> None:
+async def test_a_frozen_node_leaves_and_joins_again(redis_url: str, prefix: str) -> None:
     """Its lease had ended for the others; when it goes on it writes everything anew."""
-    async with tellers(redis_url, prefix, "a", "b") as (a, b):
+    async with tellers(redis_url, prefix, "a", "b", pace=SHORT) as (a, b):
         await a.presence.arrive(ANN)
         await a.presence.arrive(BOB)
         await b.presence.arrive(BOB)
@@ -265,13 +255,10 @@ async def test_a_frozen_node_leaves_and_joins_again(redis_url: str, prefix: str,
         await b.tells("+ann", "+bob", "-ann", "+ann")
 
 
-async def test_a_node_that_writes_everything_anew_tells_only_what_changed(
-    redis_url: str, prefix: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(presence, "SYNC_FIELDS", 5)
-    async with tellers(redis_url, prefix, "a") as (a,):
+async def test_a_node_that_writes_everything_anew_tells_only_what_changed(redis_url: str, prefix: str) -> None:
+    async with tellers(redis_url, prefix, "a", pace=Pace(sync_fields=5)) as (a,):
         names = [f"c{n}" for n in range(30)]
-        await asyncio.gather(*[a.presence.arrive(Place(f"sub:{n}", (f"client:{n}",))) for n in names])
+        await asyncio.gather(*[a.presence.arrive(CountedStream(f"sub:{n}", (f"client:{n}",))) for n in names])
         await a.presence.arrive(ANN)
         await until(lambda: _has_told(a, 31), "the arrivals")
         await a.store.command("HSET", f"{prefix}:{{gateway}}:node:a", "generation", "0")
@@ -302,9 +289,7 @@ async def test_without_redis_streams_come_and_go_and_the_news_follow(own_broker:
         await until(is_told, "the news")
 
 
-async def test_news_that_nobody_took_are_bounded_and_their_loss_is_told(
-    redis_url: str, prefix: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_news_that_nobody_took_are_bounded_and_their_loss_is_told(redis_url: str, prefix: str) -> None:
     async with tellers(redis_url, prefix, "a") as (a,):
         await a.presence.arrive(ANN)
         await a.tells("+ann")
@@ -323,7 +308,9 @@ async def test_news_that_nobody_took_are_bounded_and_their_loss_is_told(
 async def test_the_rights_that_the_guide_names_are_enough(broker: Broker, redis_url: str, prefix: str) -> None:
     client = redis.asyncio.Redis.from_url(redis_url)
     async with client:
-        await client.execute_command("ACL", "SETUSER", prefix, "on", ">pw", "resetchannels", *rule(prefix).split())
+        await client.execute_command(
+            "ACL", "SETUSER", prefix, "on", ">pw", "resetchannels", *rule(Role.NODE, prefix).split()
+        )
         url = redis_url.replace("redis://", f"redis://{prefix}:pw@")
         async with tellers(url, prefix, "a") as (a,), tellers(url, prefix, "b") as (b,):
             await a.presence.arrive(ANN)
@@ -334,10 +321,10 @@ async def test_the_rights_that_the_guide_names_are_enough(broker: Broker, redis_
         await client.execute_command("ACL", "DELUSER", prefix)
 
 
-async def test_in_a_cluster_the_topic_is_in_another_slot_and_told_all_the_same(prefix: str, short_leases: None) -> None:
+async def test_in_a_cluster_the_topic_is_in_another_slot_and_told_all_the_same(prefix: str) -> None:
     with redis_cluster() as nodes:
         url = cluster_url(nodes)
-        async with tellers(url, prefix, "a", "b") as (a, b):
+        async with tellers(url, prefix, "a", "b", pace=SHORT) as (a, b):
             await a.presence.arrive(ANN)
             await a.tells("+ann")
             await a.kill()
@@ -346,21 +333,19 @@ async def test_in_a_cluster_the_topic_is_in_another_slot_and_told_all_the_same(p
 
 @pytest.mark.parametrize("seed", range(1))
 async def test_whatever_happens_each_client_joins_and_leaves_in_turn_and_the_news_end_at_the_truth(
-    redis_url: str, prefix: str, monkeypatch: pytest.MonkeyPatch, seed: int
+    redis_url: str, prefix: str, seed: int
 ) -> None:
     """Nodes are killed and frozen, streams come and go on all of them; what is told never contradicts itself."""
-    monkeypatch.setattr(presence, "LEASE_S", 0.4)
-    monkeypatch.setattr(presence, "RENEW_S", 0.1)
-    monkeypatch.setattr(presence, "SYNC_FIELDS", 3)
+    pace = Pace(lease_s=0.4, renew_s=0.1, sync_fields=3)
     random = Random(seed)
-    places = [Place(f"sub:c{n}", (f"client:c{n}",)) for n in range(5)]
+    places = [CountedStream(f"sub:c{n}", (f"client:c{n}",)) for n in range(5)]
     async with AsyncExitStack() as stack:
 
         async def start(number: int) -> Teller:
-            return (await stack.enter_async_context(tellers(redis_url, prefix, f"n{number}")))[0]
+            return (await stack.enter_async_context(tellers(redis_url, prefix, f"n{number}", pace=pace)))[0]
 
         running = {number: await start(number) for number in range(3)}
-        here: dict[int, list[Place]] = {number: [] for number in running}
+        here: dict[int, list[CountedStream]] = {number: [] for number in running}
         for step in range(3, 63):
             number, place = random.choice(list(running)), random.choice(places)
             node = running[number]

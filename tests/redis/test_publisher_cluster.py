@@ -7,13 +7,16 @@ from typing import Any
 
 import pytest
 import redis
+import redis.asyncio
 from redis.crc import key_slot
 
-from publisher import flows, steps
-from publisher.channels import keys
-from publisher.flusher import drive
-from publisher.options import Options
-from publisher.transport_blocking import RedisTransport
+from publisher import AsyncPublisher, Publisher
+from publisher.blocking.driver import drive
+from publisher.blocking.transport import RedisTransport
+from publisher.core import flows, steps
+from publisher.core.options import Options
+from publisher.keys import channel_keys
+from publisher.redis import connect
 from tests.support.broker import Broker
 from tests.support.publishers import FACES, Reader, done, within
 from tests.support.redis_cluster import SLOTS, cluster_url, redis_cluster
@@ -56,7 +59,7 @@ async def test_events_go_to_the_slot_of_their_channel(face: Any, url: str, reade
 
 
 async def test_announcements_are_sharded(face: Any, url: str, nodes: list[Broker], reader: Reader, prefix: str) -> None:
-    name = keys(prefix, "topic:a").pubsub
+    name = channel_keys(prefix, "topic:a").pubsub
     node = reader.client.get_node_from_key(name)
     listening = redis.Redis(host=node.host, port=node.port, protocol=2).pubsub()
     listening.ssubscribe(name)
@@ -91,7 +94,7 @@ async def test_a_job_and_its_owner_may_live_on_different_nodes(
         assert [e.mark for e in reader.log(f"user:{owner}")][:4] == [
             e.mark for e in reader.log(f"job:j{n}") if e.type != "job.item"
         ]
-        assert reader.client.zrange(keys(prefix, f"user:{owner}").active, 0, -1) == []
+        assert reader.client.zrange(channel_keys(prefix, f"user:{owner}").active, 0, -1) == []
 
 
 def test_a_repeated_step_tells_the_owner_what_the_lost_answer_would_have(url: str, reader: Reader, prefix: str) -> None:
@@ -154,3 +157,47 @@ async def test_a_long_list_goes_to_all_nodes_and_keeps_each_channels_order(
     for channel in range(5):
         wanted = [b"%d" % n for n in range(channel, 700, 5)]
         assert [event.data for event in reader.log(f"topic:{channel}")][:140] == wanted
+
+
+def test_our_own_cluster_clients_repeat_nothing_by_themselves(face: Any, url: str) -> None:
+    """redis-py would repeat a call without the mark of a repetition: the event would be there twice."""
+    make = connect.asyncio if face is AsyncPublisher else connect.blocking
+    connect.check(make(url))
+
+
+async def test_a_cluster_client_that_repeats_calls_by_itself_is_refused(face: Any, nodes: list[Broker]) -> None:
+    module: Any = redis.asyncio if face is AsyncPublisher else redis
+    client = module.RedisCluster(host="127.0.0.1", port=nodes[0].port)
+    with pytest.raises(ValueError, match="cluster_error_retry_attempts=0"):
+        face(client)
+    await done(client.aclose() if face is AsyncPublisher else client.close())
+
+
+def test_events_follow_a_slot_that_moves_and_a_node_that_comes_back(
+    url: str, nodes: list[Broker], reader: Reader, prefix: str
+) -> None:
+    """The blocking publisher asks the nodes itself; redis-py's own way is for whatever goes wrong there."""
+    servers = [redis.Redis(port=node.port, protocol=2) for node in nodes]
+    ids = [server.execute_command("CLUSTER MYID") for server in servers]
+    channels = {key_slot(channel_keys(prefix, f"topic:{n}").log.encode()): f"topic:{n}" for n in range(30)}
+    home: Any = next(slot for slot in channels if slot < SLOTS // 2)
+    away: Any = next(slot for slot in channels if slot >= SLOTS // 2)
+    with Publisher.from_url(url, prefix=prefix, on_error="buffer") as pub:
+        for n in range(3):  # the first finds the layout
+            assert pub.publish(channels[away], "t", n) is not None
+        servers[0].execute_command("CLUSTER SETSLOT", home, "MIGRATING", ids[1])
+        servers[1].execute_command("CLUSTER SETSLOT", home, "IMPORTING", ids[0])
+        pub.publish(channels[home], "t", "moving")  # waits: its keys are on neither node
+        for server in reversed(servers):
+            server.execute_command("CLUSTER SETSLOT", home, "NODE", ids[1])
+        wait_until(lambda: pub.publish(channels[home], "t", "moved") is not None, "the slot at its new node")
+        assert pub.publish(channels[away], "t", 3) is not None
+        moved = [event.data for event in reader.log(channels[home])]
+        assert moved[0] == b'"moving"' and set(moved[1:]) == {b'"moved"'}
+        nodes[1].kill()  # with all that it had
+        assert pub.publish(channels[away], "t", "kept") is None
+        nodes[1].start()
+        pub.publish(channels[away], "t", "behind it")
+    assert [event.data for event in reader.log(channels[away])] == [b'"kept"', b'"behind it"']
+    for server in servers:
+        server.close()

@@ -9,12 +9,12 @@ import orjson
 import pytest
 
 from publisher import AsyncPublisher, JobCancelled, Publisher
-from publisher.channels import keys
 from publisher.envelope import Event
+from publisher.keys import channel_keys
 from publisher.testing import AsyncRecordingPublisher, RecordingPublisher
 from tests.support.publishers import Reader, done, tracked, within
 
-CHANNELS = ("client:u", "broadcast", "topic:a", "job:a", "job:b", "job:c", "job:d", "user:ann", "user:bob")
+CHANNELS = ("client:u", "broadcast", "topic:a", "job:a", "job:b", "job:c", "job:d", "job:e", "user:ann", "user:bob")
 TIMES = ("created_at", "started_at", "finished_at")
 
 
@@ -54,7 +54,8 @@ async def scenario(pub: Any) -> list[object]:
     await note(lambda: pub.update_job("d", status="completed", result=5))
     await note(lambda: pub.update_job("d", status="failed"))
     await note(lambda: pub.get_job("none"))
-    for job_id in "abcd":
+    await note(lambda: _retry(pub))
+    for job_id in "abcde":
         await note(lambda job_id=job_id: pub.get_job(job_id))  # type: ignore[misc]
     return said
 
@@ -78,6 +79,17 @@ async def _work(pub: Any) -> None:
 async def _break(pub: Any) -> None:
     async with within(pub.job("b", kind="k")):
         raise KeyError("lost")
+
+
+async def _retry(pub: Any) -> None:
+    async with within(pub.job("e", kind="k", owner="ann")) as job:
+        await done(job.progress(30, message="m", stage="s", current=3, total=10))
+        await done(job.retrying("busy"))
+    await done(pub.get_job("e"))
+    async with within(pub.job("e")) as job:
+        await done(job.progress(5))
+        await done(job.retrying("still busy"))
+    await done(pub.update_job("e", stage="by hand"))
 
 
 async def _cancelled(pub: Any) -> None:
@@ -124,7 +136,7 @@ async def test_the_fake_does_what_the_real_one_does(real: Any, fake: Any, redis_
     reader = Reader(redis_url, prefix)
     for channel in CHANNELS:
         assert plain(reader.log(channel)) == plain(pretended.on(channel)), channel
-    assert reader.client.exists(keys(prefix, "user:ann").log)
+    assert reader.client.exists(channel_keys(prefix, "user:ann").log)
     reader.close()
 
 

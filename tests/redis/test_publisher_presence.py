@@ -8,11 +8,14 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from gateway.delivered import Delivered
-from gateway.place import Place
-from gateway.presence import Presence
-from gateway.store import Store
-from publisher import AsyncPublisher, ClientConnections, ConnectionMetrics, Publisher, connect, presence
+from gateway.broker.store import Store
+from gateway.presence.delivered import Delivered
+from gateway.presence.presence import Presence
+from gateway.presence.stream_counts import CountedStream
+from publisher import AsyncPublisher, ClientConnections, ConnectionMetrics, Publisher
+from publisher.core import presence
+from publisher.keys import nodes_key
+from publisher.redis import connect
 from publisher.testing import RecordingPublisher
 
 
@@ -33,8 +36,8 @@ async def node(url: str, prefix: str, node_id: str) -> AsyncIterator[Presence]:
         await store.close()
 
 
-def stream(client_id: str) -> Place:
-    return Place(f"sub:{client_id}", (f"client:{client_id}", "broadcast"))
+def stream(client_id: str) -> CountedStream:
+    return CountedStream(f"sub:{client_id}", (f"client:{client_id}", "broadcast"))
 
 
 async def seen(pub: AsyncPublisher) -> tuple[list[ClientConnections], ConnectionMetrics]:
@@ -49,7 +52,7 @@ async def test_a_client_with_streams_on_two_nodes_counts_once(redis_url: str, pr
     ):
         for there, client_id in ((a, "ann"), (a, "ann"), (b, "ann"), (b, "bob")):
             assert await there.arrive(stream(client_id))
-        assert await b.arrive(Place("guest:1", ("topic:prices",)))
+        assert await b.arrive(CountedStream("guest:1", ("topic:prices",)))
         assert await seen(pub) == ([("ann", 3), ("bob", 1)], (4, 2, 2.0))
         assert await pub.has_connections("bob")
         assert not await pub.has_connections("eve")
@@ -59,15 +62,14 @@ async def test_a_dead_nodes_clients_are_gone_with_its_lease(redis_url: str, pref
     async with AsyncPublisher.from_url(redis_url, prefix=prefix) as pub, node(redis_url, prefix, "a") as a:
         assert await a.arrive(stream("ann"))
         store = Store(connect.asyncio(redis_url))
-        await store.command("ZADD", presence.nodes_key(prefix), 1, "a")
+        await store.command("ZADD", nodes_key(prefix), 1, "a")
         assert await seen(pub) == ([], (0, 0, 0.0))
         await store.close()
 
 
-async def test_many_clients_come_in_pages_and_each_once(
-    redis_url: str, prefix: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(presence, "PAGE", 50)
+async def test_many_clients_come_in_pages_and_each_once(redis_url: str, prefix: str) -> None:
+    """Each node has more than twice as many fields as one page holds."""
+    assert presence.PAGE <= 500
     async with (
         AsyncPublisher.from_url(redis_url, prefix=prefix) as pub,
         node(redis_url, prefix, "a") as a,

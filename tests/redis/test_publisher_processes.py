@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import multiprocessing
+import multiprocessing.synchronize
 import os
 import signal
 import subprocess
 import sys
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -107,3 +109,56 @@ def test_what_waits_is_sent_before_the_interpreter_ends(own_broker: Broker, pref
     reader = Reader(own_broker.url, prefix)
     assert reader.types("broadcast") == ["t"]
     reader.close()
+
+
+def _publish_and_end(url: str, prefix: str, waiting: multiprocessing.synchronize.Event) -> None:
+    """A child's whole work: its event waits for Redis when it ends."""
+    pub = _inherited or Publisher.from_url(url, prefix=prefix, on_error="buffer", flush_timeout_s=20)
+    globals()["_kept"] = pub
+    pub.broadcast("t", "child")
+    waiting.set()
+
+
+_inherited: Publisher | None = None
+
+
+@pytest.mark.parametrize(
+    ("method", "inherited"), [("fork", True), ("fork", False), ("spawn", False), ("forkserver", False)]
+)
+def test_what_waits_is_sent_before_a_multiprocessing_child_ends(
+    own_broker: Broker, prefix: str, method: str, inherited: bool
+) -> None:
+    """multiprocessing ends its children without ``atexit``."""
+    global _inherited
+    url = own_broker.url
+    pub = Publisher.from_url(url, prefix=prefix, on_error="buffer", flush_timeout_s=20)
+    pub.publish("topic:parent", "t", 1)
+    own_broker.kill()
+    context: Any = multiprocessing.get_context(method)
+    waiting = context.Event()
+    _inherited = pub if inherited else None
+    try:
+        child = context.Process(target=_publish_and_end, args=(url, prefix, waiting))
+        child.start()
+    finally:
+        _inherited = None
+    assert waiting.wait(60)
+    own_broker.start()
+    child.join(60)
+    assert child.exitcode == 0
+    pub.close()
+    reader = Reader(url, prefix)
+    assert reader.types("broadcast") == ["t"]
+    reader.close()
+
+
+def test_what_is_lost_with_a_multiprocessing_child_is_told(own_broker: Broker, prefix: str) -> None:
+    own_broker.kill()
+    code = (
+        "import multiprocessing; from publisher import Publisher\n"
+        f"pub = Publisher.from_url({own_broker.url!r}, prefix={prefix!r}, on_error='buffer', flush_timeout_s=0)\n"
+        "child = multiprocessing.get_context('fork').Process(target=pub.broadcast, args=('t', 1))\n"
+        "child.start(); child.join()\n"
+    )
+    worker = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert worker.stderr.count("1 events could not be sent") == 1

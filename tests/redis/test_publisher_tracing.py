@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -14,12 +13,13 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanKind, StatusCode
 
-from gateway.routes.streams import native_encoder
-from publisher import JobFinished, Publisher, calls
-from publisher.channels import keys
+from gateway.dialects.native import native_encoder
+from publisher import JobFinished, Publisher
+from publisher.blocking.transport import RedisTransport
+from publisher.core import drafts
+from publisher.core.options import Options
 from publisher.envelope import encode
-from publisher.options import Options
-from publisher.transport_blocking import RedisTransport
+from publisher.keys import channel_keys
 from tests.support.publishers import FACES, Reader, done, within
 
 GIVEN = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
@@ -38,13 +38,6 @@ def sdk() -> None:
 def spans() -> InMemorySpanExporter:
     _EXPORTER.clear()
     return _EXPORTER
-
-
-@pytest.fixture
-def reader(redis_url: str, prefix: str) -> Iterator[Reader]:
-    found = Reader(redis_url, prefix)
-    yield found
-    found.close()
 
 
 @pytest.fixture(params=list(FACES))
@@ -129,9 +122,9 @@ async def test_a_repetition_finds_an_event_with_context(redis_url: str, prefix: 
     """Its message has another version, which the search through the history has to know."""
 
     options, transport = Options(prefix), RedisTransport(redis_url)
-    event = calls.draft(options, "topic:a", "t", 1, None, GIVEN)
+    event = drafts.draft(options, "topic:a", "t", 1, None, GIVEN)
     first = transport.execute(event.call(options))
-    reader.client.delete(keys(prefix, "topic:a").ids0, keys(prefix, "topic:a").ids1)
+    reader.client.delete(channel_keys(prefix, "topic:a").ids0, channel_keys(prefix, "topic:a").ids1)
     assert transport.execute(event.call(options).again()) == first
     assert len(reader.log("topic:a")) == 1
     transport.close()

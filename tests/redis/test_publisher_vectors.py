@@ -3,34 +3,27 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from publisher import calls, steps
-from publisher.calls import Draft, Step
-from publisher.channels import keys
-from publisher.options import Options
-from publisher.transport_blocking import RedisTransport
+from publisher.blocking.transport import RedisTransport
+from publisher.core import replies, steps
+from publisher.core.drafts import Draft
+from publisher.core.options import Options
+from publisher.core.step import Step
+from publisher.keys import channel_keys
 from tests.support.publishers import Reader
 from tests.support.vectors import load, name_of
 
 TIMES = ("created_at", "started_at", "finished_at")
 
 
-@pytest.fixture
-def reader(redis_url: str, prefix: str) -> Iterator[Reader]:
-    found = Reader(redis_url, prefix)
-    yield found
-    found.close()
-
-
 @pytest.mark.parametrize("vector", load("messages", "messages"), ids=name_of)
 def test_the_publish_script_writes_the_message_of_the_vector(
     redis_url: str, prefix: str, reader: Reader, vector: dict[str, Any]
 ) -> None:
-    names = keys(prefix, vector["channel"])
+    names = channel_keys(prefix, vector["channel"])
     if vector["seq"] > 1:
         before = {"epoch": vector["epoch"], "seq": vector["seq"] - 1, "mark": vector["prev"]}
         reader.client.hset(names.meta, mapping=before)
@@ -44,7 +37,7 @@ def test_the_publish_script_writes_the_message_of_the_vector(
         traceparent=vector.get("traceparent", ""),
     )
     transport = RedisTransport(redis_url)
-    receipt = calls.receipt(event, transport.execute(event.call(Options(prefix))))
+    receipt = replies.receipt(event, transport.execute(event.call(Options(prefix))))
     transport.close()
     assert receipt == (vector["channel"], vector["epoch"], vector["seq"])
     ((entry_id, fields),) = reader.client.xrange(names.log)
@@ -64,7 +57,8 @@ def test_the_job_script_writes_the_state_of_the_vector(
         assert transport.execute(_step(options, op, owner, arguments).call(options))[0] == b"ok"
     transport.close()
     state = {
-        name.decode(): value.decode() for name, value in reader.client.hgetall(keys(prefix, "job:42").state).items()
+        name.decode(): value.decode()
+        for name, value in reader.client.hgetall(channel_keys(prefix, "job:42").state).items()
     }
     assert {name: 1 if name in TIMES else value for name, value in state.items()} == {
         name: 1 if name in TIMES else value for name, value in vector["state"].items()
@@ -73,8 +67,8 @@ def test_the_job_script_writes_the_state_of_the_vector(
 
 def _step(options: Options, op: str, owner: str | None, arguments: dict[str, Any]) -> Step:
     if op in ("create", "open"):
-        make = steps.create if op == "create" else steps.open_
-        return make(options, "42", arguments["kind"], arguments["owner"], arguments["meta"])
+        born = arguments["kind"], arguments["owner"], arguments["meta"]
+        return steps.create(options, "42", *born) if op == "create" else steps.open_(options, "42", *born, lease_s=None)
     builders: dict[str, Any] = {"progress": steps.progress, "item": steps.item, "fail": steps.fail}
     made: Step = builders[op](options, "42", owner, **arguments)
     return made

@@ -6,21 +6,19 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable
 
-import pytest
-
-from gateway import feed
-from gateway.metrics import Metrics
-from gateway.store import Store
-from gateway.subscriber import Subscriber
-from publisher import connect
-from publisher.channels import pubsub_name
+from gateway.broker.pubsub_connection import USUAL_PATIENCE, Patience
+from gateway.broker.store import Store
+from gateway.broker.subscriber import Subscriber
+from gateway.metrics.counters import Metrics
+from publisher.keys import pubsub_name
+from publisher.redis import connect
 from tests.support.broker import Broker
 
 
-class Listener:
+class ListeningSubscriber:
     """A subscriber with what it heard; ``until`` waits for a condition."""
 
-    def __init__(self, url: str, prefix: str) -> None:
+    def __init__(self, url: str, prefix: str, patience: Patience) -> None:
         self.prefix = prefix
         self.store = Store(connect.asyncio(url))
         self.heard: list[tuple[str, bytes]] = []
@@ -35,6 +33,7 @@ class Listener:
             on_messages=self._hear,
             on_up=self._up,
             on_down=self._down,
+            patience=patience,
         )
 
     def _hear(self, messages: list[tuple[str, bytes]]) -> None:
@@ -60,8 +59,8 @@ class Listener:
 
 
 @contextlib.asynccontextmanager
-async def listening(url: str, prefix: str) -> AsyncIterator[Listener]:
-    listener = Listener(url, prefix)
+async def listening(url: str, prefix: str, patience: Patience = USUAL_PATIENCE) -> AsyncIterator[ListeningSubscriber]:
+    listener = ListeningSubscriber(url, prefix, patience)
     task = asyncio.create_task(listener.subscriber.run())
     try:
         await listener.until(lambda: listener.ups == 1)
@@ -108,13 +107,9 @@ async def test_a_killed_connection_comes_back_subscribed(redis_url: str, prefix:
         assert listener.downs == ["closed"]
 
 
-async def test_a_frozen_server_is_noticed_and_joined_again(
-    own_broker: Broker, prefix: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_frozen_server_is_noticed_and_joined_again(own_broker: Broker, prefix: str) -> None:
     """Connected and silent is not enough: the probe does not come back."""
-    monkeypatch.setattr(feed, "SILENT_S", 0.3)
-    monkeypatch.setattr(feed, "PROBE_TIMEOUT_S", 0.5)
-    async with listening(own_broker.url, prefix) as listener:
+    async with listening(own_broker.url, prefix, Patience(silent_s=0.3, probe_timeout_s=0.5)) as listener:
         await listener.subscriber.want("topic:a")
         own_broker.freeze()
         try:
@@ -126,12 +121,9 @@ async def test_a_frozen_server_is_noticed_and_joined_again(
         await listener.until(lambda: bool(listener.heard))
 
 
-async def test_a_subscription_left_on_a_demoted_master_is_noticed(
-    own_broker: Broker, prefix: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_subscription_left_on_a_demoted_master_is_noticed(own_broker: Broker, prefix: str) -> None:
     """A replica still publishes what is published on it, so the probe has to be a write."""
-    monkeypatch.setattr(feed, "SILENT_S", 0.3)
-    async with listening(own_broker.url, prefix) as listener:
+    async with listening(own_broker.url, prefix, Patience(silent_s=0.3)) as listener:
         with Broker() as master:
             await listener.store.command("REPLICAOF", "127.0.0.1", str(master.port))
             await listener.until(lambda: listener.downs == ["deaf"])

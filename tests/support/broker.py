@@ -12,7 +12,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Final, Self
 
 from tests.support.ports import HOST, free_port
 from tests.support.waiting import POLL_S
@@ -37,12 +37,22 @@ def find_binary() -> str:
     return str(get_binary_path())
 
 
+DEBIANS: Final = Path("/usr/bin/redis-server")
+
+
+def binaries() -> list[str]:
+    """The server that all tests use, and Debian's Redis where it is another one."""
+    found = find_binary()
+    return [found, str(DEBIANS)] if DEBIANS.exists() and not DEBIANS.samefile(found) else [found]
+
+
 class Broker:
     """One server process on a free loopback port, with a folder of its own that is gone after ``close()``.
 
     ``config`` holds further lines of its configuration file (``"requirepass secret"``). ``append_only`` keeps every
     acknowledged write over ``kill()``. ``cluster`` switches cluster mode on, ``sentinel`` makes it a Sentinel. The
-    port stays the same over restarts, so that clients find it again.
+    port stays the same over restarts, so that clients find it again. ``binary`` is another server than
+    :func:`find_binary` finds.
     """
 
     def __init__(
@@ -53,7 +63,9 @@ class Broker:
         cluster: bool = False,
         sentinel: bool = False,
         port: int | None = None,
+        binary: str | None = None,
     ) -> None:
+        self._binary = binary or find_binary()
         self._append_only = append_only
         self._config = tuple(config)
         self._cluster = cluster
@@ -171,7 +183,7 @@ class Broker:
         # A Sentinel keeps what it learned in its configuration file: a restart must not take that away.
         if not (self._sentinel and path.exists()):
             path.write_text("\n".join(self._lines()) + "\n")
-        command = [find_binary(), str(path)]
+        command = [self._binary, str(path)]
         if self._sentinel:
             command.append("--sentinel")
         atexit.register(self.close)

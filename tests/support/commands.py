@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -16,7 +16,7 @@ from tests.support.node import ROOT
 from tests.support.waiting import PATIENCE_S, wait_until
 
 RUN_S = 60
-STOP_S = 30
+STOP_S = 120
 
 
 def environment(settings: dict[str, object] | None = None) -> dict[str, str]:
@@ -43,22 +43,32 @@ def run(*arguments: str, stdin: str = "", **settings: object) -> subprocess.Comp
 class Running:
     """A process whose output can be waited for. Leaves none of it behind, however the test ends."""
 
-    def __init__(self, command: Sequence[str], *, keep_stdin: bool = False, **settings: object) -> None:
+    def __init__(
+        self,
+        command: Sequence[str],
+        *,
+        keep_stdin: bool = False,
+        extra: Mapping[str, str] | None = None,
+        **settings: object,
+    ) -> None:
+        """``extra`` are variables of the environment that are no settings."""
         self._out = tempfile.NamedTemporaryFile(prefix="sse-out-", suffix=".log")  # noqa: SIM115 (closed by __exit__)
         self._err = tempfile.NamedTemporaryFile(prefix="sse-err-", suffix=".log")  # noqa: SIM115 (closed by __exit__)
         self.process = subprocess.Popen(
             command,
             cwd=ROOT,
-            env=environment(settings),
+            env={**environment(settings), **(extra or {})},
             stdin=subprocess.PIPE if keep_stdin else subprocess.DEVNULL,
             stdout=self._out,
             stderr=self._err,
         )
 
     @classmethod
-    def command(cls, *arguments: str, keep_stdin: bool = False, **settings: object) -> Self:
+    def command(
+        cls, *arguments: str, keep_stdin: bool = False, extra: Mapping[str, str] | None = None, **settings: object
+    ) -> Self:
         """``sse-gateway …``"""
-        return cls([sys.executable, "-m", "gateway", *arguments], keep_stdin=keep_stdin, **settings)
+        return cls([sys.executable, "-m", "gateway", *arguments], keep_stdin=keep_stdin, extra=extra, **settings)
 
     @property
     def stdout(self) -> str:

@@ -1,7 +1,8 @@
-"""Debian's nginx with the example configuration as a process of a test's own, on a free port, before given nodes."""
+"""Debian's nginx with the files that ship, as a process of a test's own, on a free port, before given nodes."""
 
 from __future__ import annotations
 
+import re
 import shutil
 import socket
 import subprocess
@@ -9,11 +10,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from tests.support.certificate import Certificate
 from tests.support.ports import HOST, free_port
 from tests.support.waiting import wait_until
 
-EXAMPLE = Path(__file__).parents[2] / "deploy/nginx/sse-gateway.conf"
+SHIPPED = Path(__file__).parents[2] / "deploy/nginx"
 STOP_S = 10
+SERVER = re.compile(r"(    server )127\.0\.0\.1:8001( max_fails=0;\n)(?:    server 127\.0\.0\.1:800\d max_fails=0;\n)+")
 
 
 def program() -> str:
@@ -24,34 +27,70 @@ def program() -> str:
 
 
 class Nginx:
-    """The example with only addresses and log folder changed; all its files are in ``folder``."""
+    """The shipped files with only addresses, names and folders changed; all its files are in ``folder``.
 
-    def __init__(self, folder: Path, first: int, second: int) -> None:
+    ``certificate``: with TLS and HTTP/2, as shipped; without it over plain HTTP/1.1. ``changes`` are further ones.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *ports: int,
+        certificate: Certificate | None = None,
+        changes: dict[str, str] | None = None,
+    ) -> None:
         self.port = free_port()
         self._folder = folder
-        site = EXAMPLE.read_text()
-        changes = {
-            "127.0.0.1:8001": f"{HOST}:{first}",
-            "127.0.0.1:8002": f"{HOST}:{second}",
-            "listen 80;": f"listen {HOST}:{self.port};",
-            "/var/log/nginx/": f"{folder}/",
-        }
-        for old, new in changes.items():
-            assert old in site
-            site = site.replace(old, new)
-        (folder / "site.conf").write_text(site)
+        self._tls = certificate is not None
+        nodes, found = SERVER.subn(
+            lambda m: "".join(f"{m[1]}{HOST}:{port}{m[2]}" for port in ports), (SHIPPED / "nodes.conf").read_text()
+        )
+        assert found == 1
+        (folder / "nodes.conf").write_text(nodes)
+        (folder / "site.conf").write_text(self._site(certificate, changes or {}))
         temporary = "".join(
             f"{name}_temp_path {folder}/{name};\n" for name in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
         )
         (folder / "nginx.conf").write_text(
             f"daemon off;\nmaster_process off;\npid {folder}/pid;\nerror_log {folder}/main.log;\n"
-            f"events {{}}\nhttp {{\n{temporary}include {folder}/site.conf;\n}}\n"
+            f"worker_rlimit_nofile 8192;\nevents {{ worker_connections 4096; }}\n"
+            f"http {{\n{temporary}include {folder}/nodes.conf;\ninclude {folder}/site.conf;\n}}\n"
         )
         self._command = [program(), "-p", str(folder), "-c", str(folder / "nginx.conf"), "-e", str(folder / "main.log")]
 
+    def _site(self, certificate: Certificate | None, more: dict[str, str]) -> str:
+        here = f"listen {HOST}:{self.port}"
+        changes = {
+            "listen 80;": f"listen {HOST}:{free_port()};",
+            "events.example.com": HOST,
+            "/var/log/nginx/": f"{self._folder}/",
+            # Everybody is one address here.
+            "rate=50r/s": "rate=5000r/s",
+            "burst=200": "burst=5000",
+            "sse_gateway_streams 1000": "sse_gateway_streams 5000",
+        }
+        if certificate is not None:
+            changes["listen 443"] = here
+            changes["/etc/nginx/tls/fullchain.pem"] = str(certificate.certificate)
+            changes["/etc/nginx/tls/privkey.pem"] = str(certificate.key)
+        else:
+            changes["listen 443 ssl http2"] = here
+            changes["    ssl_reject_handshake on;\n"] = ""
+            changes["    ssl_certificate /etc/nginx/tls/fullchain.pem;\n"] = ""
+            changes["    ssl_certificate_key /etc/nginx/tls/privkey.pem;\n"] = ""
+        site = (SHIPPED / "sse-gateway.conf").read_text()
+        for old, new in {**changes, **more}.items():
+            assert old in site, old
+            site = site.replace(old, new)
+        return site
+
     @property
     def base(self) -> str:
-        return f"http://{HOST}:{self.port}"
+        return f"{'https' if self._tls else 'http'}://{HOST}:{self.port}"
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
 
     @property
     def logs(self) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
 import re
@@ -35,3 +36,11 @@ def free_port() -> int:
                 continue
             return port
     raise OSError(f"None of the {PER_WORKER} ports of this process is free.")
+
+
+@contextlib.contextmanager
+def refusing_port() -> Iterator[int]:
+    """A port that refuses connections and that nobody else is given meanwhile: taken, but not listened on."""
+    with socket.socket() as taken:
+        taken.bind((HOST, 0))
+        yield taken.getsockname()[1]

@@ -11,8 +11,8 @@ from typing import Any
 import redis
 
 from publisher import AsyncPublisher, Publisher
-from publisher.channels import keys
 from publisher.envelope import Event, decode
+from publisher.keys import channel_keys
 
 FACES = {"blocking": Publisher, "asyncio": AsyncPublisher}
 
@@ -54,6 +54,7 @@ class Reader:
     def __init__(self, url: str, prefix: str) -> None:
         self.client: Any = redis.Redis.from_url(url, protocol=2)
         self.prefix = prefix
+        self.url = url
 
     def close(self) -> None:
         self.client.close()
@@ -61,7 +62,7 @@ class Reader:
     def log(self, channel: str) -> list[Event]:
         """A channel's history as events; the entry ids are checked on the way."""
         found = []
-        for entry_id, fields in self.client.xrange(keys(self.prefix, channel).log):
+        for entry_id, fields in self.client.xrange(channel_keys(self.prefix, channel).log):
             event = decode(channel, fields[b"m"])
             assert entry_id == b"%d-0" % event.seq
             found.append(event)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import datetime
-import ipaddress
 import ssl
 import tempfile
 import threading
@@ -13,10 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-
+from tests.support.certificate import Certificate
 from tests.support.ports import HOST
 
 START_S = 30
@@ -29,7 +24,7 @@ class TlsFront:
         self.port = 0
         self._target_port = target_port
         self._folder = tempfile.TemporaryDirectory(prefix="sse-tls-")
-        self.authority = Path(self._folder.name) / "authority.pem"
+        self.authority = Path(self._folder.name) / "fullchain.pem"
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="test-tls", daemon=True)
 
@@ -49,7 +44,8 @@ class TlsFront:
 
     async def _listen(self) -> None:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(_certificate(self.authority))
+        made = Certificate.made_in(Path(self._folder.name))
+        context.load_cert_chain(made.certificate, made.key)
         self._server = await asyncio.start_server(self._serve, HOST, 0, ssl=context)
         self.port = self._server.sockets[0].getsockname()[1]
 
@@ -73,30 +69,3 @@ async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
         writer.write(data)
         await writer.drain()
     writer.transport.abort()
-
-
-def _certificate(authority: Path) -> Path:
-    """A certificate that signs itself, for the loopback address; returns the file that also has its key."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "test")])
-    now = datetime.datetime.now(datetime.UTC)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address(HOST))]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    public = certificate.public_bytes(serialization.Encoding.PEM)
-    authority.write_bytes(public)
-    both = authority.with_name("server.pem")
-    both.write_bytes(
-        public
-        + key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    )
-    return both

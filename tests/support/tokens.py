@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -88,7 +90,12 @@ def token(
 
 
 def raw_token(payload: object, key: str, header: Mapping[str, Any]) -> str:
-    """Sign any payload under any header, also ones that PyJWT's own encoder would refuse to make."""
+    """Sign any payload under any header, also ones that PyJWT's own encoder would refuse to make.
+
+    Raises ``RuntimeError`` while tests are collected: what is made at import has grown old when its test runs.
+    """
+    if "pytest" in sys.modules and "PYTEST_CURRENT_TEST" not in os.environ:
+        raise RuntimeError("A token of the tests is good for some minutes: make it where it is used, not at import.")
     signer = jwt.get_algorithm_by_name(header["alg"])
     signed = b".".join(jwt.utils.base64url_encode(json.dumps(part).encode()) for part in (dict(header), payload))
     signature = b"" if header["alg"] == "none" else signer.sign(signed, signer.prepare_key(key))

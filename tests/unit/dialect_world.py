@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 
-from gateway.encoder import Encoder
+from gateway.fanout.encoder import Encoder
 from publisher import channels
 from publisher.envelope import Event
 from publisher.job import Job
@@ -37,6 +37,7 @@ DATA: dict[str, dict[str, Any]] = {
     channels.CREATED: {**BIRTH, "started_at": None, "meta": None},
     channels.STARTED: {**BIRTH, "status": "active", "started_at": STARTED_AT},
     channels.PROGRESS: LIFE,
+    channels.RETRYING: {**LIFE, "status": "pending", "attempt": 2, "message": "The provider was busy."},
     channels.ITEM: ITEM,
     channels.COMPLETED: {**LIFE, "status": "completed", "progress": 100, "result": {"characterId": "c-1"}, **TIMES},
     channels.FAILED: {**LIFE, "status": "failed", "error": ERROR, **TIMES},

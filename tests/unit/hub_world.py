@@ -6,12 +6,12 @@ from collections import deque
 from collections.abc import Callable
 from typing import ClassVar
 
-from gateway import sse
-from gateway.channel import Channel
-from gateway.connection import Connection
-from gateway.encoder import Encoder
-from gateway.hub import Hub
-from gateway.metrics import Metrics
+from gateway.fanout import sse
+from gateway.fanout.channel import Channel
+from gateway.fanout.connection import Connection
+from gateway.fanout.encoder import Encoder
+from gateway.fanout.hub import Hub
+from gateway.metrics.counters import Metrics
 from publisher.envelope import NO_MARK, Event, Position, encode
 from publisher.job import Job
 
@@ -75,22 +75,44 @@ class World:
         return channel
 
     def connect(
-        self, *channels: Channel, encoder: Encoder | None = None, limit: int = 100_000, chunked: bool = False
+        self,
+        *channels: Channel,
+        limit: int = 100_000,
+        chunked: bool = False,
+        wake: Callable[[], None] = lambda: None,
     ) -> tuple[Connection, FakeSocket]:
+        """A live stream on these channels."""
+        connection, socket = self.opening(*channels, limit=limit, chunked=chunked, wake=wake)
+        for channel in channels:
+            assert channel.position is not None
+            connection.behind[channel] = channel.position
+            self.hub.join(connection, channel)
+        connection.begun()
+        return connection, socket
+
+    def opening(
+        self,
+        *channels: Channel,
+        limit: int = 100_000,
+        chunked: bool = False,
+        wake: Callable[[], None] = lambda: None,
+    ) -> tuple[Connection, FakeSocket]:
+        """A stream that is no member of its channels yet."""
         socket = FakeSocket()
         connection = Connection(
             f"c{len(self.hub.connections)}",
-            encoder or PLAIN,
+            PLAIN,
             socket,
+            channels,
             limit=limit,
-            wake=lambda: None,
             chunked=chunked,
+            subject=None,
+            admits=lambda channel, owner: True,
+            wake=wake,
+            now=0.0,
         )
         socket.on_full = connection.pause
-        connection.channels = list(channels)
-        self.hub.connections[connection.id] = connection
-        for channel in channels:
-            channel.add(connection)
+        self.hub.admit(connection)
         return connection, socket
 
     def receive(self, *events: Event) -> None:

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Final, Self
 
-from gateway import cursor
-from gateway.connection import Connection
-from gateway.sse import MAX_CHUNK
+from starlette.types import Send
+
+from gateway.fanout import cursor
+from gateway.fanout.connection import Connection
+from gateway.fanout.sse import MAX_CHUNK
 from publisher.channels import job_id_of
 from tests.support.chunks import dechunk
 from tests.support.sse_parser import SseEvent, SseParser
@@ -31,8 +33,8 @@ class ModelSocket:
         self._parser = SseParser()
         self.inbox: list[SseEvent] = []
 
-    async def head(self, start: Awaitable[None]) -> bytes:
-        await start
+    async def head(self, start: Callable[[Send], Awaitable[None]], send: Send) -> bytes:
+        await start(send)
         return b""
 
     def hand_over(self) -> tuple[Self, bool]:

@@ -7,19 +7,25 @@ from typing import Any, ClassVar, Final
 
 from starlette.types import Message
 
-from gateway.exceptions import NotFound
-from gateway.history import History
-from gateway.hub import Hub
-from gateway.keeper import Keeper
-from gateway.node import Node
-from gateway.opening import Opening
-from gateway.plan import Plan
-from gateway.principal import ADMIN, Principal
-from gateway.reconciler import Reconciler
-from gateway.routes.streams import NativeEncoder
-from gateway.settings import Settings
-from gateway.store import StoreDown
+from gateway.auth.authenticator import Authenticator
+from gateway.auth.callers import Callers
+from gateway.auth.principal import ADMIN, Principal
+from gateway.auth.ticket_key import FixedTicketKey
+from gateway.broker.history import History
+from gateway.dialects.native import NativeEncoder
+from gateway.exceptions import NotFound, StoreDown
+from gateway.fanout.hub import Hub
+from gateway.limits import Limits
+from gateway.metrics.counters import Metrics
+from gateway.reconciler import Reconciler, Suspects
+from gateway.settings.settings import Settings
+from gateway.streams.open_streams import OpenStreams
+from gateway.streams.opening import Opening
+from gateway.streams.parts import StreamParts
+from gateway.streams.plan import Plan
+from gateway.timers import Timers
 from publisher.envelope import Event
+from publisher.job import Job
 from tests.unit.model_client import QUIET, ModelSocket
 from tests.unit.model_redis import ModelRedis, ModelStore
 
@@ -46,7 +52,14 @@ class StillLoop(asyncio.SelectorEventLoop):
         return self.now
 
 
-class ModelSubscriber:
+class NobodyRevoked:
+    loaded = True
+
+    def revoked(self, subject: str, issued_at: float | None) -> bool:
+        return False
+
+
+class ModelSubscriptions:
     """Subscribes at once; what the socket brings is in ``ModelRedis.pipe``."""
 
     up = True
@@ -57,8 +70,15 @@ class ModelSubscriber:
     def has(self, channel: str) -> bool:
         return channel in self._redis.subscribed
 
-    async def want(self, channel: str) -> None:
-        self._redis.subscribed.add(channel)
+    async def want(self, *channels: str) -> None:
+        self._redis.subscribed.update(channels)
+
+
+class _NoLeases:
+    """No worker is ever lost in the model."""
+
+    def shown(self, job: Job) -> None: ...
+    def viewed_owner(self, owner: str) -> None: ...
 
 
 class ModelNode:
@@ -75,20 +95,28 @@ class ModelNode:
         self.loop.run_until_complete(self._start())
 
     async def _start(self) -> None:
-        node = self.node = Node(self._settings, version="model", on_crash=lambda: self.crashed.append("crash"))
-        self.hub = node.hub = Hub(
-            node.metrics, later=self.loop.call_soon, suspect=lambda channel: self.reconciler.suspect(channel)
-        )
-        node.history = History(self.store, node.metrics, "sse")
-        self.reconciler = node.reconciler = Reconciler(self.hub, node.history, node.metrics, up=lambda: True)
-        node.subscriber = ModelSubscriber(self.redis)  # type: ignore[assignment]
-        node.keeper = Keeper(
+        metrics, suspects = Metrics("model"), Suspects()
+        self.hub = Hub(metrics, later=self.loop.call_soon, suspect=suspects.add)
+        history = History(self.store, metrics, "sse")
+        self.reconciler = Reconciler(self.hub, history, suspects, metrics, up=lambda: True)
+        timers = Timers(
             self.hub,
-            node.metrics,
+            metrics,
             heartbeat_s=15,
             write_timeout_s=30,
             unwant=lambda gone: None,
             compare=self.reconciler.sweep,
+        )
+        self._parts = StreamParts(
+            settings=self._settings,
+            hub=self.hub,
+            history=history,
+            subscriptions=ModelSubscriptions(self.redis),
+            suspect=suspects.add,
+            callers=Callers(self._settings, Authenticator(self._settings, FixedTicketKey("t" * 32)), NobodyRevoked()),
+            streams=OpenStreams(self._settings, self.hub, timers, metrics),
+            metrics=metrics,
+            leases=_NoLeases(),
         )
         self._background = self.loop.create_task(self._watched_reconciler())
 
@@ -124,7 +152,8 @@ class ModelNode:
 
         async def serve() -> None:
             http: Any = socket
-            opening = Opening(self.node, Plan(channels, self.encoder), ANYBODY, http, send, cursor)
+            plan = Plan(channels, self.encoder)
+            opening = Opening(self._parts, plan, ANYBODY, http, send, cursor, limits=Limits(0, 0), user_key="anybody")
             over = asyncio.Event()
             try:
                 if await opening.open(over.set):

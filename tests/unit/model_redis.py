@@ -10,7 +10,9 @@ from typing import Any, Final
 
 import orjson
 
-from gateway.store import Call, Script, Store, StoreDown
+from gateway.broker.script import Script
+from gateway.broker.store import ScriptCall, Store
+from gateway.exceptions import StoreDown
 from publisher.channels import FINISHED, job_id_of
 from publisher.envelope import START, Event, Position, encode
 
@@ -118,7 +120,7 @@ class ModelRedis:
 
     # What the node reads ---
 
-    def reply(self, call: Call) -> list[Any]:
+    def reply(self, call: ScriptCall) -> list[Any]:
         """As ``read.lua`` answers."""
         keys, (after, _, what, _) = call
         channel = self.channels[keys[0].split("{")[1].split("}")[0]]
@@ -131,10 +133,10 @@ class ModelRedis:
                         more = b"1"
                         break
                     messages.append(_message(event))
-                    size += len(messages[-1])
+                    size += len(messages[-1]) + 32
         rest = [part for pair in channel.state().items() for part in pair] if what == "state" else []
         epoch, seq, mark = channel.top
-        return [epoch.encode(), b"%d" % seq, mark.encode(), messages, more, rest]
+        return [epoch.encode(), b"%d" % seq, mark.encode(), messages, more, rest, 0]
 
 
 def _message(event: Event) -> bytes:
@@ -147,11 +149,11 @@ class ModelStore(Store):
     def __init__(self, redis: ModelRedis) -> None:
         self.cluster = False
         self._redis = redis
-        self._calls: Sequence[Call] = ()
+        self._calls: Sequence[ScriptCall] = ()
         self._replies: list[Any] | None = None
         self._answer: asyncio.Future[list[Any]] | None = None
 
-    async def run_many(self, script: Script, calls: Sequence[Call]) -> list[Any]:
+    async def run_many(self, script: Script, calls: Sequence[ScriptCall]) -> list[Any]:
         assert self._answer is None, "the history has one round trip at a time"
         self._calls, self._replies = calls, None
         self._answer = asyncio.get_running_loop().create_future()

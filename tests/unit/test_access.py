@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.access import UNKNOWN, Owner, may_cancel, may_mint, may_read, origin_allowed
-from gateway.principal import ANONYMOUS, Principal, Source
+from gateway.auth.access import may_cancel, may_mint, may_read, origin_allowed
+from gateway.auth.principal import ANONYMOUS, Principal, Source
+from gateway.fanout.ownership import UNKNOWN, Owner
 
 ANN = Principal(subject="ann")
 NAMELESS = Principal(scopes=frozenset())

@@ -8,18 +8,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway import sse
 from gateway.bench import numbers
 from gateway.bench.latencies import Latencies
-from gateway.bench.ledger import Ledger
+from gateway.bench.ledger import StreamLedger
 from gateway.bench.listener import Listener
 from gateway.bench.pieces import PieceReader, read_text, whole_chunks
-from gateway.bench.scrape import parse
+from gateway.bench.result import NodeView, node_figures
+from gateway.bench.scrape import NodeSample, parse
+from gateway.fanout import sse
 from publisher.jsontext import dump
 
 
-def taken(*batches: list[int]) -> Ledger:
-    ledger = Ledger()
+def taken(*batches: list[int]) -> StreamLedger:
+    ledger = StreamLedger()
     for batch in batches:
         ledger.take(batch, batch == list(range(batch[0], batch[0] + len(batch))))
     return ledger
@@ -47,7 +48,7 @@ def test_what_a_reset_leaves_out_is_not_lost() -> None:
 
 
 def test_a_stream_full_of_holes_stays_small_and_counts_them_all() -> None:
-    ledger = Ledger()
+    ledger = StreamLedger()
     for number in range(2, 10_002, 2):
         ledger.take([number], True)
     assert ledger.lacking(10_000) == (5000, 0)
@@ -57,7 +58,7 @@ def test_a_stream_full_of_holes_stays_small_and_counts_them_all() -> None:
 @given(st.permutations(range(1, 30)), st.sets(st.integers(1, 29)))
 def test_the_ledger_counts_whatever_happens(order: list[int], missing: set[int]) -> None:
     arrived = [number for number in order if number not in missing]
-    ledger = Ledger()
+    ledger = StreamLedger()
     for number in arrived:
         ledger.take([number], True)
     between, at_the_end = ledger.lacking(29)
@@ -203,3 +204,13 @@ def test_a_scrape_adds_up_the_labels_and_knows_what_is_not_told() -> None:
     sample = parse(text)
     assert (sample.connections, sample.cpu_s, sample.memory_bytes) == (7.0, 1.5, None)
     assert parse("something else").connections is None
+
+
+def test_figures_of_two_nodes_behind_one_address_are_not_subtracted_from_each_other() -> None:
+    def sample(cpu_s: float, started_at: float) -> NodeSample:
+        return NodeSample(1e6, cpu_s, 5.0, 100.0, started_at)
+
+    one = node_figures(NodeView("u", sample(1, 7), sample(1, 7), sample(3, 7)), took_s=4)
+    assert (one["one_node"], one["cpu_share"]) == (True, 0.5)
+    two = node_figures(NodeView("u", sample(1, 7), sample(9, 8), sample(3, 7)), took_s=4)
+    assert (two["one_node"], two["cpu_share"], two["memory_bytes"]) == (False, None, [None] * 3)

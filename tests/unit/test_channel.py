@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from gateway.channel import TAIL_EVENTS
-from gateway.continuity import Snapshot
+from gateway.fanout.channel import TAIL_EVENTS
+from gateway.fanout.continuity import Snapshot
 from tests.unit.hub_world import World, at, event, events
 
 NAME = "topic:a"

@@ -6,8 +6,8 @@ import pytest
 
 from publisher.envelope import START, Position
 from tests.cluster import verdict
-from tests.cluster.ledger import STEP, Ledger, Receipt, job_number
-from tests.cluster.trail import Kind, Step, Trail
+from tests.cluster.ledger import STEP, AcceptedEvent, Ledger, job_number
+from tests.cluster.trail import Kind, Trail, TrailStep
 from tests.cluster.truth import Truth
 from tests.cluster.views import VIEWS
 from tests.cluster.watcher import Watcher
@@ -22,7 +22,7 @@ def at(seq: int, epoch: str = "e", mark: str = "") -> Position:
 def walked(*steps: tuple[Kind, Position] | tuple[Kind, Position, int], has_word: bool = True) -> Trail:
     trail = Trail(CHANNEL, has_word)
     for time, (kind, position, *number) in enumerate(steps):
-        trail.take(Step(float(time), kind, position, number[0] if number else None, fresh=time == 0))
+        trail.take(TrailStep(float(time), kind, position, number[0] if number else None, fresh=time == 0))
     return trail
 
 
@@ -79,6 +79,22 @@ def test_after_a_loss_a_hole_without_a_reset_is_still_one() -> None:
     assert judged(walked(GREETING, event(2), event(4)), Ledger(losses=[(0.0, 10.0)])).lost
 
 
+def test_a_reset_without_a_state_explains_the_first_event_of_another_history() -> None:
+    """A user without jobs: nothing moves the cursor before the next event does."""
+    other = [(Kind.EVENT, at(n, "other"), n) for n in (5, 6, 8)]
+    ledger = Ledger(losses=[(0.5, 9.0)])
+    assert judged(walked(event(2), (Kind.RESET, at(2)), *other[:2]), ledger).problems() == []
+    assert judged(walked(event(2), (Kind.RESET, at(2)), *other), ledger).lost == ["topic:a other:6 to other:8"]
+    told = walked(event(2), (Kind.RESET, at(2)), (Kind.STATE, at(2)), other[0])
+    assert judged(told, ledger).lost == ["topic:a e:2 to other:5"]
+
+
+def test_without_a_word_for_it_a_loss_since_the_last_word_explains_another_history() -> None:
+    trail = walked(event(2), (Kind.EVENT, at(5, "other"), 5), has_word=False)
+    assert judged(trail, Ledger(losses=[(0.5, 0.6)])).lost == []
+    assert judged(trail, Ledger(losses=[(1.5, 2.0)])).lost == ["topic:a e:2 to other:5"]
+
+
 def test_a_dialect_may_pass_over_what_it_has_no_word_for_and_nothing_else() -> None:
     truth = Truth()
     truth.saw(CHANNEL, at(3), "token", 3)
@@ -99,7 +115,7 @@ def test_an_accepted_event_that_nobody_saw_is_told() -> None:
     ledger, truth = Ledger(), Truth()
     for number in (1, 2):
         ledger.asked(CHANNEL, number)
-        ledger.accepted(CHANNEL, number, Receipt("e", number))
+        ledger.accepted(CHANNEL, number, AcceptedEvent("e", number))
     truth.saw(CHANNEL, at(1), "tick", 1)
     assert verdict.unseen(ledger, truth) == ["topic:a 2"]
 
@@ -107,7 +123,7 @@ def test_an_accepted_event_that_nobody_saw_is_told() -> None:
 def test_a_receipt_that_names_the_place_of_another_event_is_told() -> None:
     ledger, truth = Ledger(), Truth()
     ledger.asked(CHANNEL, 1)
-    ledger.accepted(CHANNEL, 1, Receipt("e", 1))
+    ledger.accepted(CHANNEL, 1, AcceptedEvent("e", 1))
     truth.saw(CHANNEL, at(1), "tick", 7)
     assert verdict.wrong_receipts(ledger, truth)
 
@@ -119,7 +135,7 @@ def test_what_was_kept_must_arrive_once_something_later_was_accepted() -> None:
     ledger.kept(CHANNEL, 1)
     assert verdict.unseen(ledger, Truth()) == []
     ledger.asked(CHANNEL, 2)
-    ledger.accepted(CHANNEL, 2, Receipt("e", 2))
+    ledger.accepted(CHANNEL, 2, AcceptedEvent("e", 2))
     assert verdict.unseen(ledger, Truth()) == ["topic:a 1", "topic:a 2"]
     killed = Ledger()
     killed.asked(CHANNEL, 1)

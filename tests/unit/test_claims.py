@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from gateway.auth_errors import AuthError
-from gateway.claims import principal_from_claims
-from gateway.principal import Principal, Source
-from gateway.settings import Settings
+from gateway.auth.claims import principal_from_claims
+from gateway.auth.errors import AuthError
+from gateway.auth.principal import Principal, Source
+from gateway.settings.settings import Settings
 
 NOW = 1_000_000.0
 GOOD: dict[str, Any] = {"sub": "ann", "exp": NOW + 60}
@@ -31,8 +31,14 @@ def test_a_full_token_becomes_a_principal() -> None:
     )
 
 
-def test_a_token_without_a_subject_is_a_valid_one_that_owns_nothing() -> None:
-    assert read({"exp": NOW + 60}).subject is None
+def test_a_token_without_a_subject_is_accepted_where_the_settings_say_so_and_owns_nothing() -> None:
+    assert read({"exp": NOW + 60}, jwt_require_sub=False).subject is None
+
+
+@pytest.mark.parametrize("blank", ["\u00a0", "\t", "\n", "\u2003", "\u3000", "\x85"])
+def test_scopes_are_kept_apart_by_blanks_and_by_nothing_else(blank: str) -> None:
+    assert read({**GOOD, "scope": f"openid{blank}admin"}).scopes == frozenset()
+    assert read({**GOOD, "scope": f"{blank}admin stats"}).scopes == {"stats"}
 
 
 @pytest.mark.parametrize(
@@ -57,6 +63,8 @@ def test_a_token_within_the_rules_is_accepted(claims: dict[str, Any], settings: 
         ({**GOOD, "exp": NOW - 10}, {}, "expired_token", "expired"),
         ({**GOOD, "exp": NOW}, {"jwt_leeway_s": 0}, "expired_token", "expired"),
         ({"sub": "ann"}, {}, "invalid_token", "GATEWAY_JWT_REQUIRE_EXP"),
+        ({"exp": NOW + 60, "scope": "admin"}, {}, "invalid_token", "GATEWAY_JWT_REQUIRE_SUB"),
+        ({**GOOD, "sub": None}, {}, "invalid_token", "GATEWAY_JWT_REQUIRE_SUB"),
         ({**GOOD, "nbf": NOW + 11}, {}, "invalid_token", "nbf"),
         ({**GOOD, "iat": NOW + 11}, {}, "invalid_token", "iat"),
         ({**GOOD, "aud": "other"}, {"jwt_audience": "gate"}, "invalid_token", "audience"),
@@ -90,10 +98,10 @@ def test_a_token_outside_the_rules_is_refused(
     with pytest.raises(AuthError) as caught:
         read(claims, **settings)
     assert caught.value.code == code
-    assert words in caught.value.message
+    assert words in caught.value.sentence
 
 
 def test_the_refusal_does_not_repeat_what_the_token_said() -> None:
     with pytest.raises(AuthError) as caught:
         read({**GOOD, "sub": "private person"})
-    assert "private" not in caught.value.message
+    assert "private" not in caught.value.sentence

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.continuity import Snapshot, missed
+from gateway.fanout.continuity import Snapshot, missed
 from publisher.envelope import START, Event, Position
 from tests.unit.hub_world import at, events
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.auth_errors import AuthError
-from gateway.credentials import NO_CREDENTIALS, Credentials
-from gateway.principal import Source
-from gateway.settings import Settings
+from gateway.auth.credentials import NO_CREDENTIALS, Credentials
+from gateway.auth.errors import AuthError
+from gateway.auth.principal import Source
+from gateway.settings.settings import Settings
 
 Headers = list[tuple[bytes, bytes]]
 PLAIN = Settings()

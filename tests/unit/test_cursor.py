@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway import cursor
+from gateway.fanout import cursor
 from publisher.envelope import START, Position
 from tests.unit.hub_world import at
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.delivered import BUCKETS, Delivered
-from gateway.metrics import Metrics
+from gateway.metrics.counters import Metrics
+from gateway.presence.delivered import BUCKETS, Delivered
 
 
 def test_figures_survive_the_way_through_redis() -> None:

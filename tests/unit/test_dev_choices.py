@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.banner import Paint, banner
 from gateway.commands.dev import DEFAULTS, environment, is_loopback
-from gateway.settings import Settings
+from gateway.demo.banner import Paint, banner
+from gateway.settings.settings import Settings
 
 
 def test_a_key_is_made_anew_at_each_start_and_serves() -> None:

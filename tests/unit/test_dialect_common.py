@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from gateway.dialects import clients, common, generation, jobs, tasks, video
-from gateway.encoder import Encoder
+from gateway.fanout.encoder import Encoder
 from publisher import channels
 from publisher.testing import RecordingPublisher
 from tests.unit import dialect_world as world

@@ -10,7 +10,7 @@ import pytest
 
 from tests.support.eventsource import EventSource, StreamEnded
 from tests.support.http1 import request
-from tests.support.ports import HOST, free_port
+from tests.support.ports import HOST, refusing_port
 from tests.support.waiting import until
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream; charset=utf-8\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -96,13 +96,14 @@ async def test_another_status_stops_it_for_good_and_its_body_is_kept(answer: byt
 
 
 async def test_it_goes_round_its_bases_while_some_refuse() -> None:
-    dead = f"http://{HOST}:{free_port()}"
-    async with (
-        server(says(HEAD, chunk(b"data: a\n\n"))) as (base, _),
-        EventSource([dead, base], "/s", reconnect=True, default_retry_ms=1) as source,
-    ):
-        assert (await source.next_event()).data == "a"
-        assert [each.base for each in source.exchanges[:2]] == [dead, base]
+    with refusing_port() as port:
+        dead = f"http://{HOST}:{port}"
+        async with (
+            server(says(HEAD, chunk(b"data: a\n\n"))) as (base, _),
+            EventSource([dead, base], "/s", reconnect=True, default_retry_ms=1) as source,
+        ):
+            assert (await source.next_event()).data == "a"
+            assert [each.base for each in source.exchanges[:2]] == [dead, base]
 
 
 async def test_a_dropped_connection_is_a_break() -> None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
+
 from gateway.closing import Closing
-from gateway.continuity import Snapshot
-from gateway.cursor import parse
+from gateway.fanout.continuity import Snapshot
+from gateway.fanout.cursor import parse
+from gateway.fanout.state import State, after
 from publisher.envelope import NO_MARK, START, Event
 from publisher.job import Job
 from tests.unit.hub_world import EPOCH, World, at, event, events, mark
@@ -93,19 +96,25 @@ def test_a_joiner_is_spliced_in_with_what_came_while_it_read() -> None:
     channel = world.channel("topic:a", at(2))
     channel.join()
     world.receive(*events("topic:a", 3, 5))
-    connection, _ = world.connect()
-    connection.channels = [channel]
-    lacking = world.hub.splice(connection, channel, at(3))
+    connection, socket = world.opening(channel)
+    lacking = channel.since(at(3))
     assert lacking is not None and [e.seq for e in lacking] == [4, 5]
-    assert channel.size == 1
+    connection.behind[channel] = at(5)
+    world.hub.join(connection, channel)
+    connection.begun()
+    assert connection.state is State.LIVE and channel.size == 1
+    world.receive(event("topic:a", 6))
+    assert data_of(socket.text) == ["6"]
 
 
 def test_a_joiner_that_does_not_join_up_has_to_read_again() -> None:
     world = World()
     channel = world.channel("topic:a", at(2))
-    connection, _ = world.connect()
-    connection.channels = [channel]
-    assert world.hub.splice(connection, channel, at(1)) is None
+    connection, _ = world.opening(channel)
+    assert channel.since(at(1)) is None
+    connection.behind[channel] = at(1)
+    with pytest.raises(AssertionError, match="where its channel is"):
+        world.hub.join(connection, channel)
     assert channel.size == 0
 
 
@@ -146,12 +155,12 @@ def test_only_the_last_word_of_a_reset_moves_the_cursor() -> None:
 def test_a_stream_that_is_ending_hears_that_its_socket_is_gone() -> None:
     """It may be waiting for a peer that takes nothing: its place must be free at once."""
     world = World()
-    connection, _ = world.connect(world.channel("job:a", START))
-    woken: list[bool] = []
-    connection.wake = lambda: woken.append(True)
+    woken: list[State] = []
+    connection, _ = world.connect(world.channel("job:a", START), wake=lambda: woken.append(connection.state))
     connection.finish(Closing.FINISHED)
     connection.on_lost()
-    assert woken == [True, True]
+    assert woken == [State.ENDING, State.CLOSED]
+    assert connection.closing is Closing.FINISHED
 
 
 def test_a_full_queue_leaves_the_live_members_and_remembers_where() -> None:
@@ -164,7 +173,7 @@ def test_a_full_queue_leaves_the_live_members_and_remembers_where() -> None:
     world.receive(event("topic:a", 1))
     world.receive(event("topic:a", 2, data=b'"%b"' % (b"x" * 100)))
     world.receive(event("topic:a", 3, data=b'"%b"' % (b"x" * 200)))
-    assert slow.behind == {channel: at(2)}
+    assert slow.state is State.BEHIND and slow.behind == {channel: at(2)}
     assert slow.queued <= 300
     assert channel.size == 1
     assert len(data_of(fast_socket.text)) == 3
@@ -236,3 +245,66 @@ def test_a_chain_starts_anywhere_only_with_its_own_mark() -> None:
     assert first.follows(START)
     assert not first.follows(at(0))
     assert not event("topic:a", 2).follows(at(1, "x"))
+
+
+def test_a_stream_that_falls_behind_on_one_channel_leaves_them_all_and_comes_back_one_by_one() -> None:
+    """Else the cursor of an event of the other channel would say that it has what it has not read yet."""
+    world = World()
+    one, two = world.channel("topic:a", START), world.channel("topic:b", at(7))
+    slow, socket = world.connect(one, two, limit=100)
+    socket.pause_after = 0
+    world.receive(event("topic:a", 1))
+    world.receive(event("topic:a", 2, data=b'"%b"' % (b"x" * 200)))
+    assert slow.behind == {one: at(1), two: at(7)}
+    assert (one.size, two.size) == (0, 0)
+    world.hub.join(slow, two)
+    states = [slow.state]
+    slow.behind[one] = at(2)
+    world.hub.join(slow, one)
+    assert [*states, slow.state] == [State.BEHIND, State.LIVE] and not slow.behind
+
+
+def test_the_first_reason_to_end_counts_and_closing_is_final() -> None:
+    """Whoever comes later changes nothing, and nothing is written any more."""
+    world = World()
+    channel = world.channel("topic:a", START)
+    connection, socket = world.connect(channel)
+    connection.finish(Closing.DRAINING)
+    world.receive(event("topic:a", 1))
+    assert data_of(socket.text) == ["1"], "what comes before the last words is not lost"
+    connection.finish(Closing.AGE)
+    connection.close(Closing.INTERNAL)
+    connection.close(Closing.GONE)
+    assert connection.closing is Closing.DRAINING and connection.state is State.CLOSED
+    world.receive(event("topic:a", 2))
+    assert data_of(socket.text) == ["1"]
+
+
+def test_a_stream_that_is_told_to_end_while_it_opens_does_not_go_live() -> None:
+    world = World()
+    connection, _ = world.opening(world.channel("job:a", START))
+    connection.finish(Closing.FINISHED)
+    connection.begun()
+    assert connection.state is State.ENDING
+
+
+LEGAL = {
+    (State.OPENING, State.LIVE),
+    (State.OPENING, State.BEHIND),
+    (State.LIVE, State.BEHIND),
+    (State.BEHIND, State.LIVE),
+    (State.OPENING, State.ENDING),
+    (State.LIVE, State.ENDING),
+    (State.BEHIND, State.ENDING),
+    *((state, State.CLOSED) for state in State if state is not State.CLOSED),
+}
+
+
+@pytest.mark.parametrize("to", State)
+@pytest.mark.parametrize("state", State)
+def test_no_way_leads_from_one_state_to_another_but_those_of_the_table(state: State, to: State) -> None:
+    if (state, to) in LEGAL:
+        assert after(state, to) is to
+    else:
+        with pytest.raises(AssertionError, match=f"{state.value} cannot become {to.value}"):
+            after(state, to)

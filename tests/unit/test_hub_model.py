@@ -10,6 +10,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
+from gateway.fanout.state import State
 from tests.unit.model_client import QUIET, ModelClient, ModelSocket
 from tests.unit.model_node import ModelNode
 from tests.unit.model_redis import FOREIGN, PAGE_BYTES, TERMINAL, ModelRedis
@@ -159,8 +160,10 @@ class Streams(RuleBasedStateMachine):
         if not hasattr(self, "node"):
             return
         for connection in self.node.hub.connections.values():
+            expected = State.BEHIND if connection.behind else State.LIVE
+            assert connection.state is (expected if connection.closing is None else State.ENDING)
             for channel in connection.channels:
-                live = connection in channel.members.get(connection.encoder, ())
+                live = connection in self.node.hub.members.of(channel).get(connection.encoder, ())
                 assert live != (channel in connection.behind)
                 assert self.node.hub.channels.get(channel.name) is channel
 
@@ -216,4 +219,4 @@ class Streams(RuleBasedStateMachine):
 
 
 TestEveryClientGetsEverythingOrIsReset: Any = Streams.TestCase
-TestEveryClientGetsEverythingOrIsReset.settings = settings(max_examples=400, stateful_step_count=40)
+TestEveryClientGetsEverythingOrIsReset.settings = settings(max_examples=200, stateful_step_count=40)

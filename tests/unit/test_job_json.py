@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from gateway.job_json import job_json
+from gateway.http.job_json import job_json
 from publisher.job import Job, from_state
 
 

@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 
-from gateway.auth import Authenticator
-from gateway.auth_errors import AuthError, AuthUnavailable
-from gateway.credentials import Credentials
-from gateway.jwks import MAX_BYTES, KeySet
-from gateway.principal import Source
-from gateway.settings import Settings
-from gateway.ticket_key import FixedTicketKey
+from gateway.auth.authenticator import Authenticator
+from gateway.auth.credentials import Credentials
+from gateway.auth.errors import AuthError, AuthUnavailable
+from gateway.auth.jwks import MAX_BYTES, KeySet
+from gateway.auth.principal import Source
+from gateway.auth.ticket_key import FixedTicketKey
+from gateway.settings.settings import Settings
 from tests.support.key_server import KeyServer
 from tests.support.tokens import KeyPair, key_pair, token
 from tests.support.waiting import until

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from gateway.closing import Closing
-from gateway.exceptions import Refused
-from gateway.limits import Limits
+from gateway.exceptions import Refused, TooManyCalls
+from gateway.limits import SOUGHT_JOBS, CallPlaces, Limits
 
 
 def granted(limits: Limits, now: float, *users: str) -> list[bool]:
@@ -56,6 +56,39 @@ def test_a_user_below_half_of_the_rate_is_never_refused() -> None:
     assert all(granted(limits, n / 200, "ann")[0] for n in range(2000))
 
 
+def test_who_looks_for_hundreds_of_jobs_that_are_not_there_waits_for_the_next_second() -> None:
+    limits = Limits(0, 500)
+    for _ in range(SOUGHT_JOBS):
+        limits.seek("ann")
+    for _ in range(10_000):  # of those that are there any number may be looked for
+        limits.seek("bob")
+        limits.found("bob")
+    assert granted(limits, 0.5, "ann", "bob") == [True, True]
+    limits.seek("ann")
+    assert granted(limits, 0.6, "ann", "bob") == [False, True]
+    assert granted(limits, 1.0, "ann") == [True]
+    limits.found("ann")  # of the second before
+    assert granted(limits, 1.1, "ann") == [True]
+
+
 def test_a_limit_of_zero_is_none() -> None:
     limits = Limits(0, 0)
     assert all(granted(limits, 0.0, *["ann"] * 1000))
+
+
+def test_a_users_calls_at_once_are_bounded_and_others_are_not_kept_out() -> None:
+    places = CallPlaces(2)
+    with places.place("sub:ann"), places.place("sub:ann"):
+        with pytest.raises(TooManyCalls, match="2 calls under way"), places.place("sub:ann"):
+            raise AssertionError
+        with places.place("sub:bob"):
+            pass
+    with places.place("sub:ann"):
+        pass
+
+
+def test_a_call_that_fails_gives_its_place_back() -> None:
+    places = CallPlaces(1)
+    for _ in range(3):
+        with pytest.raises(KeyError), places.place("sub:ann"):
+            raise KeyError

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from starlette.requests import Request
 
+from gateway.auth.same_site import require_local_name
 from gateway.exceptions import Forbidden
-from gateway.guard import require_local_name
 
 FOREIGN = ["a{b.evil.example:80", "a}b", "a`b", 'a"b', "", "[", "[]", "127.0.0.1@evil.example", "evil.example"]
 FOREIGN += [

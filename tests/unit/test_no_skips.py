@@ -23,10 +23,16 @@ def run(folder: Path, tests: dict[str, str], **env: str) -> str:
     for name, text in tests.items():
         (folder / f"test_{name}.py").write_text(text)
     kept = {name: value for name, value in os.environ.items() if name != "CI" and not name.startswith("COV")}
-    command = [sys.executable, "-m", "pytest", "-q", "-c", str(ROOT / "pyproject.toml"), "-p", "tests.conftest"]
-    options = [f"--rootdir={folder}", "-p", "no:cacheprovider", "--continue-on-collection-errors", str(folder)]
+    plugins = ["-p", "tests.conftest", "-p", "pytest_asyncio.plugin", "-p", "pytest_timeout", "-p", "no:cacheprovider"]
+    options = ["-q", "-c", str(ROOT / "pyproject.toml"), f"--rootdir={folder}", "--continue-on-collection-errors"]
     done = subprocess.run(
-        [*command, *options], cwd=ROOT, env={**kept, **env}, capture_output=True, text=True, timeout=100, check=False
+        [sys.executable, "-m", "pytest", *plugins, *options, str(folder)],
+        cwd=ROOT,
+        env={**kept, **env, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
     )
     return done.stdout
 

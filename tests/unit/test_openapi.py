@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 from collections.abc import Iterator
 from typing import Any, cast
 
 import pytest
+from starlette.applications import Starlette
 from starlette.routing import Route
 
-from gateway import openapi
 from gateway.app import create_app
+from gateway.http import openapi
 from gateway.node import Node
 from gateway.routes import events, jobs
-from gateway.settings import Settings
+from gateway.settings.settings import Settings
 from publisher import channels as names
 from publisher.job import Job
 from tests.support.json_schema import Schemas
@@ -24,10 +26,16 @@ SCHEMAS = Schemas(DOCUMENT)
 METHODS = ("get", "post", "patch", "delete", "put")
 
 
+async def _app() -> Starlette:
+    node = Node(Settings(jwt_key="0123456789" * 4), version="1.2.3", on_crash=lambda: None)
+    try:
+        return create_app(node)
+    finally:
+        await node.close()
+
+
 def _app_routes() -> Iterator[tuple[str, str]]:
-    settings = Settings(jwt_key="0123456789" * 4)
-    node = Node(settings, version="1.2.3", on_crash=lambda: None)
-    for route in create_app(node).routes:
+    for route in asyncio.run(_app()).routes:
         path = re.sub(r"\{(\w+)(:\w+)?\}", r"{\1}", cast(Route, route).path)
         for method in cast(Route, route).methods or ():
             if method != "HEAD":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.progress_line import progress_line
+from gateway.commands.progress_line import progress_line
 
 
 @pytest.mark.parametrize(

@@ -7,12 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from publisher import calls, steps
-from publisher.calls import Answer, Step
+from publisher.core import drafts, steps
+from publisher.core.options import Options
+from publisher.core.outbox import MemoryOutbox
+from publisher.core.record import MAX_ITEMS, Entry, JobRecord
+from publisher.core.replies import Outcome
+from publisher.core.step import Step
 from publisher.exceptions import BufferFull
-from publisher.options import Options
-from publisher.outbox import Outbox
-from publisher.record import MAX_ITEMS, Entry, JobRecord
 
 OPTIONS = Options()
 
@@ -21,7 +22,7 @@ def a_record(job_id: str = "j") -> JobRecord:
     return JobRecord(steps.open_(OPTIONS, job_id, "k", None, {"a": 1}))
 
 
-def emptied(box: Outbox) -> list[Entry]:
+def emptied(box: MemoryOutbox) -> list[Entry]:
     found = []
     while (waiting := box.head()) is not None:
         found.append(waiting.entry)
@@ -34,7 +35,7 @@ def progress(value: float, message: str | None = None) -> Step:
 
 
 def test_newer_progress_replaces_older_and_keeps_its_other_fields() -> None:
-    box, record = Outbox(10), a_record()
+    box, record = MemoryOutbox(10), a_record()
     box.offer(progress(10, "first"), record)
     box.offer(steps.item(OPTIONS, "j", None, "f"), record)
     box.offer(progress(20), record)
@@ -46,7 +47,7 @@ def test_newer_progress_replaces_older_and_keeps_its_other_fields() -> None:
 
 
 def test_progress_in_flight_is_not_replaced() -> None:
-    box, record = Outbox(10), a_record()
+    box, record = MemoryOutbox(10), a_record()
     box.offer(progress(10), record)
     box.head()
     box.offer(progress(20), record)
@@ -57,7 +58,7 @@ def test_progress_in_flight_is_not_replaced() -> None:
 
 def test_progress_that_may_have_reached_redis_is_never_replaced_again() -> None:
     """In Cluster it may be on the job's channel and not yet on the owner's, where only a retry brings it."""
-    box, record = Outbox(1), a_record()
+    box, record = MemoryOutbox(1), a_record()
     box.offer(progress(10), record)
     flying = box.head()
     assert flying is not None
@@ -69,24 +70,24 @@ def test_progress_that_may_have_reached_redis_is_never_replaced_again() -> None:
 
 
 def test_a_buffer_is_full_of_bytes_too_and_takes_a_jobs_last_word() -> None:
-    box, record = Outbox(1000, 300), a_record()
-    box.offer(calls.draft(OPTIONS, "broadcast", "t", "x" * 198))
+    box, record = MemoryOutbox(1000, 300), a_record()
+    box.offer(drafts.draft(OPTIONS, "broadcast", "t", "x" * 198))
     with pytest.raises(BufferFull, match=r"1 events with 200 bytes .* buffer_bytes"):
-        box.offer(calls.draft(OPTIONS, "broadcast", "t", "x" * 99))
+        box.offer(drafts.draft(OPTIONS, "broadcast", "t", "x" * 99))
     with pytest.raises(BufferFull):
-        box.check_room([calls.draft(OPTIONS, "broadcast", "t", "x" * 49)] * 2)
-    box.offer(calls.draft(OPTIONS, "broadcast", "t", "x" * 98))
+        box.check_room([drafts.draft(OPTIONS, "broadcast", "t", "x" * 49)] * 2)
+    box.offer(drafts.draft(OPTIONS, "broadcast", "t", "x" * 98))
     box.offer(steps.complete(OPTIONS, "j", None, {"text": "x" * 500}), record)
     assert len(emptied(box)) == 3
-    box.offer(calls.draft(OPTIONS, "broadcast", "t", "x" * 298))
+    box.offer(drafts.draft(OPTIONS, "broadcast", "t", "x" * 298))
 
 
 def test_a_full_buffer_refuses_plain_events_and_takes_a_jobs_last_word() -> None:
-    box, record = Outbox(2), a_record()
-    box.offer(calls.draft(OPTIONS, "broadcast", "t", 1))
+    box, record = MemoryOutbox(2), a_record()
+    box.offer(drafts.draft(OPTIONS, "broadcast", "t", 1))
     box.offer(progress(10, "so far"), record)
     with pytest.raises(BufferFull, match="buffer_events"):
-        box.offer(calls.draft(OPTIONS, "broadcast", "t", 2))
+        box.offer(drafts.draft(OPTIONS, "broadcast", "t", 2))
     box.offer(progress(20), record)
     box.offer(steps.complete(OPTIONS, "j", None), record)
     assert len(box) == 2
@@ -97,7 +98,7 @@ def test_a_full_buffer_refuses_plain_events_and_takes_a_jobs_last_word() -> None
 
 
 def test_progress_finds_room_in_a_full_buffer_although_the_older_one_is_in_flight() -> None:
-    box, record = Outbox(1), a_record()
+    box, record = MemoryOutbox(1), a_record()
     box.offer(progress(10), record)
     box.head()
     for value in range(20, 90):
@@ -113,7 +114,7 @@ def test_progress_finds_room_in_a_full_buffer_although_the_older_one_is_in_fligh
 
 @given(st.lists(st.tuples(st.sampled_from("ab"), st.sampled_from(["progress", "item", "emit", "send"])), max_size=60))
 def test_nothing_but_superseded_progress_is_ever_lost_or_moved(script: list[tuple[str, str]]) -> None:
-    box, records = Outbox(1000), {"a": a_record("a"), "b": a_record("b")}
+    box, records = MemoryOutbox(1000), {"a": a_record("a"), "b": a_record("b")}
     kept: list[Entry] = []
     newest: dict[str, Step] = {}
     for name, what in script:
@@ -124,7 +125,7 @@ def test_nothing_but_superseded_progress_is_ever_lost_or_moved(script: list[tupl
         elif what == "item":
             entry = steps.item(OPTIONS, name, None, "f")
         else:
-            entry = calls.draft(OPTIONS, f"job:{name}", "t", 1)
+            entry = drafts.draft(OPTIONS, f"job:{name}", "t", 1)
         kept.append(entry)
         box.offer(entry, records[name])
     wanted = [e for e in kept if not (isinstance(e, Step) and e.op == "progress") or e is newest[e.job_id]]
@@ -156,9 +157,9 @@ def test_a_worker_remembers_a_bounded_number_of_items() -> None:
 
 def test_an_answer_tells_who_ended_the_job() -> None:
     record = a_record()
-    record.settle(progress(1), Answer("ok"))
+    record.settle(progress(1), Outcome("ok"))
     assert record.opened
     assert not record.deaf
-    record.settle(progress(1), Answer("finished", detail="cancelled"))
+    record.settle(progress(1), Outcome("finished", detail="cancelled"))
     assert record.cancelled
     assert record.deaf

@@ -13,14 +13,20 @@ from hypothesis import strategies as st
 from redis import exceptions as redis_errors
 
 import publisher
-from publisher import calls, identity, jsontext, retry, steps
-from publisher.address import parse
+from publisher import channels, jsontext
+from publisher.core import drafts, identity, job_update, replies, steps
+from publisher.core.backoff import backoff_s
+from publisher.core.faults import Fault
+from publisher.core.handle import expected
+from publisher.core.options import Options
+from publisher.core.reason import reason
+from publisher.core.reports import unreachable
+from publisher.core.step import owner_calls
 from publisher.envelope import MessageError, decode, encode
 from publisher.exceptions import EventTooLarge, JobCancelled, JobFinished, PublisherError, finished
-from publisher.handle import expected, reason
-from publisher.options import Options
-from publisher.reports import unreachable
-from publisher.retry import Fault
+from publisher.redis.address import parse
+from publisher.redis.errors import fault_of
+from tests.support.strange_errors import strange_errors
 
 OPTIONS = Options()
 SECRET = "s3cr3t/word"
@@ -56,7 +62,7 @@ def test_a_bad_event_is_refused_with_a_sentence(
     channel: object, type_: object, data: object, own: object, words: str
 ) -> None:
     with pytest.raises(ValueError, match=words):
-        calls.draft(OPTIONS, channel, type_, data, own)
+        drafts.draft(OPTIONS, channel, type_, data, own)
 
 
 def test_data_nested_too_deeply_is_a_value_error() -> None:
@@ -66,15 +72,15 @@ def test_data_nested_too_deeply_is_a_value_error() -> None:
         for _ in range(levels):
             data = [data]
         with pytest.raises(ValueError, match=words):
-            calls.draft(OPTIONS, "broadcast", "t", data)
-    calls.draft(OPTIONS, "broadcast", "t", ["[" * 100, '"[[' * 50, {"a": [[]]}])
+            drafts.draft(OPTIONS, "broadcast", "t", data)
+    drafts.draft(OPTIONS, "broadcast", "t", ["[" * 100, '"[[' * 50, {"a": [[]]}])
 
 
 def test_size_counts_the_utf8_bytes_of_the_json() -> None:
     limit = Options(max_event_bytes=10)
-    assert calls.draft(limit, "broadcast", "t", "ä" * 4).data == '"ääää"'.encode()
+    assert drafts.draft(limit, "broadcast", "t", "ä" * 4).data == '"ääää"'.encode()
     with pytest.raises(EventTooLarge) as caught:
-        calls.draft(limit, "broadcast", "t", "ä" * 5)
+        drafts.draft(limit, "broadcast", "t", "ä" * 5)
     assert (caught.value.size, caught.value.limit) == (12, 10)
     assert isinstance(caught.value, ValueError)
     assert isinstance(caught.value, PublisherError)
@@ -92,7 +98,37 @@ def test_size_counts_the_utf8_bytes_of_the_json() -> None:
 )
 def test_a_bad_event_in_a_list_is_named_by_its_index(event: object, words: str) -> None:
     with pytest.raises(ValueError, match=rf"^Event 1: .*{words}"):
-        calls.drafts(OPTIONS, [("broadcast", "t", 1), event])
+        drafts.drafts(OPTIONS, [("broadcast", "t", 1), event])
+
+
+@pytest.mark.parametrize("channel", ["job:.", "job:..", "client:..", "user:.", "topic:..", "job:events"])
+def test_an_id_that_no_browser_can_reach_is_refused(channel: str) -> None:
+    with pytest.raises(ValueError, match="may not be"):
+        channels.check_channel(channel)
+    assert channels.check_channel(f"{channel}x") and channels.check_channel("topic:events")
+
+
+@pytest.mark.parametrize("job_id", [".", "..", "events"])
+def test_a_job_is_not_named_like_a_path(job_id: str) -> None:
+    for make in (
+        lambda: steps.create(OPTIONS, job_id, "k", None, None),
+        lambda: steps.open_(OPTIONS, job_id, "k", None, None),
+        lambda: job_update.update(OPTIONS, job_id, None, pending=False, status="active"),
+        lambda: steps.emit(OPTIONS, job_id, "t", 1),
+    ):
+        with pytest.raises(ValueError, match="may not be"):
+            make()
+
+
+@pytest.mark.parametrize("item_id", ["a file, {1}.png", ".", "ü" * 200, " "])
+def test_an_items_id_is_free_text(item_id: str) -> None:
+    assert steps.item(OPTIONS, "j", None, item_id, status="done").item_id == item_id
+
+
+@pytest.mark.parametrize("item_id", ["", "a\nb", "\x00", "\x85", "\ud800", "x" * 201, 7])
+def test_an_items_id_has_no_control_characters(item_id: Any) -> None:
+    with pytest.raises(ValueError, match="item id"):
+        steps.item(OPTIONS, "j", None, item_id, status="done")
 
 
 @pytest.mark.parametrize("value", [True, -0.1, 100.5, math.nan, math.inf, "40", None.__class__])
@@ -126,16 +162,16 @@ def test_every_number_from_0_to_100_is_progress(value: float) -> None:
 )
 def test_an_impossible_update_is_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=r"."):
-        steps.update(OPTIONS, "j", None, pending=False, **wrong)
+        job_update.update(OPTIONS, "j", None, pending=False, **wrong)
 
 
 def test_an_update_of_a_pending_job_starts_it_first() -> None:
-    found = steps.update(OPTIONS, "j", None, pending=True, progress=1, item={"item_id": "f", "status": "ok"})
+    found = job_update.update(OPTIONS, "j", None, pending=True, progress=1, item={"item_id": "f", "status": "ok"})
     assert [step.op for step in found] == ["open", "item", "progress"]
 
 
 def test_an_end_takes_the_last_words_with_it() -> None:
-    (end,) = steps.update(OPTIONS, "j", None, pending=False, status="failed", error="broke", message="bye")
+    (end,) = job_update.update(OPTIONS, "j", None, pending=False, status="failed", error="broke", message="bye")
     assert end.op == "fail"
     assert orjson.loads(end.changes["message"]) == "bye"
 
@@ -217,15 +253,15 @@ def test_a_bad_url_is_refused_without_its_password(url: str) -> None:
     ],
 )
 def test_each_trouble_with_redis_has_its_remedy(error: Exception, kind: Fault) -> None:
-    assert retry.fault(error) is kind
-    said = str(unreachable("The event", "h:1", error, OPTIONS))
+    assert fault_of(error) is kind
+    said = str(unreachable("The event", "h:1", error, kind, OPTIONS))
     assert kind.value in said
     assert "h:1" in said
 
 
 @given(st.integers(1, 10_000), st.floats(0, 1))
 def test_a_pause_has_full_jitter_below_a_capped_limit(attempt: int, draw: float) -> None:
-    pause = retry.backoff_s(attempt, base_s=0.05, cap_s=2, draw=draw)
+    pause = backoff_s(attempt, base_s=0.05, cap_s=2, draw=draw)
     assert pause == pytest.approx(min(2, 0.05 * 2 ** min(attempt, 30)) * draw)
 
 
@@ -235,7 +271,7 @@ def test_waiting_leaves_a_workers_seeded_random_numbers_alone() -> None:
     random.seed(7)
     found = []
     for attempt in (1, 2, 3):
-        retry.backoff_s(attempt)
+        backoff_s(attempt)
         found.append(random.random())
     assert found == wanted
 
@@ -250,7 +286,7 @@ def test_unique_ids_and_epochs_have_the_shape_of_the_wire_format() -> None:
 
 
 def test_a_repeated_call_differs_in_its_mark_only() -> None:
-    call = calls.draft(OPTIONS, "topic:x", "t", 1).call(OPTIONS)
+    call = drafts.draft(OPTIONS, "topic:x", "t", 1).call(OPTIONS)
     assert call.again().args[5] == "1"
     assert call.again()._replace(args=call.args) == call
     step = steps.create(OPTIONS, "j", "k", "o", None).call(OPTIONS)
@@ -262,8 +298,8 @@ def test_in_cluster_a_step_touches_the_jobs_slot_only() -> None:
     options = Options(cluster=True)
     step = steps.create(options, "j", "k", "o", None)
     assert len(step.call(options).keys) == 5
-    told = [calls.Told("u", "job.created", b"{}"), calls.Told("u", "job.item", b"{}")]
-    (owner,) = calls.owner_calls(options, step, told, retry=False)
+    told = [replies.Told("u", "job.created", b"{}"), replies.Told("u", "job.item", b"{}")]
+    (owner,) = owner_calls(options, step, told, retry=False)
     assert all("{user:o}" in key for key in owner.keys)
     assert owner.args[0] == "SPUBLISH"
 
@@ -281,9 +317,26 @@ def test_garbage_is_never_taken_for_a_message(junk: bytes) -> None:
 def test_an_exception_reads_as_a_short_printable_reason() -> None:
     assert reason(ValueError("no luck")) == "no luck"
     assert reason(KeyError()) == "KeyError"
+    assert (reason(KeyError("x")), reason(KeyError(7)), reason(KeyError("a", "b"))) == (
+        "KeyError: x",
+        "KeyError: 7",
+        "('a', 'b')",
+    )
     assert reason(ValueError("\ud800")) == "?"
     assert len(reason(ValueError("x" * 10_000))) == 2000
     jsontext.text(reason(ValueError("\udfff")), "reason")
+    assert {reason(error) for error in strange_errors()} == {"StrangeError"}
+
+
+def test_a_value_that_raises_when_it_is_looked_at_is_no_json() -> None:
+    """As the proxies of web frameworks do outside of a request."""
+
+    class Proxy:
+        def __getattribute__(self, name: str) -> Any:
+            raise RuntimeError("outside of a request")
+
+    with pytest.raises(ValueError, match="The result cannot be written as JSON"):
+        jsontext.dump({"user": Proxy()}, "result")
 
 
 def test_a_total_comes_from_the_iterable_where_it_knows() -> None:
@@ -300,12 +353,12 @@ def test_a_cancelled_job_is_a_finished_one() -> None:
 @pytest.mark.parametrize("data", [float("nan"), {"a": [1, float("inf")]}, [None, {"b": float("-inf")}]])
 def test_a_number_that_json_does_not_know_is_refused_and_not_turned_into_null(data: object) -> None:
     with pytest.raises(ValueError, match="NaN"):
-        calls.draft(OPTIONS, "broadcast", "t", data)
-    calls.draft(OPTIONS, "broadcast", "t", {"null": None, "a": ["null", 1.5]})
+        drafts.draft(OPTIONS, "broadcast", "t", data)
+    drafts.draft(OPTIONS, "broadcast", "t", {"null": None, "a": ["null", 1.5]})
 
 
 @pytest.mark.parametrize("type_", ["stream.close", "stream.anything", "__connected", "__heartbeat", "job.completed"])
 def test_the_words_of_nodes_and_job_calls_are_refused(type_: str) -> None:
     """A client would take such an event for the node's own word, and close its stream."""
     with pytest.raises(ValueError, match=type_):
-        calls.draft(OPTIONS, "broadcast", type_, {})
+        drafts.draft(OPTIONS, "broadcast", type_, {})

@@ -8,6 +8,7 @@ import pytest
 
 from publisher import job
 from publisher.envelope import MessageError, decode, encode
+from publisher.keys import channel_keys, channel_of
 from tests.support.vectors import event_of, load, name_of
 
 
@@ -24,6 +25,13 @@ def test_a_message_is_written_and_read_as_the_vector_says(vector: dict[str, Any]
 def test_what_is_not_a_message_is_refused_with_a_sentence(vector: dict[str, Any]) -> None:
     with pytest.raises(MessageError, match=r"[.;:]"):
         decode("topic:x", vector["message"].encode())
+
+
+@pytest.mark.parametrize("vector", load("names", "names"), ids=name_of)
+def test_keys_and_the_announcements_channel_are_those_of_the_vector(vector: dict[str, Any]) -> None:
+    keys = channel_keys(vector["prefix"], vector["channel"], vector["db"])
+    assert (keys.log, keys.meta, keys.pubsub) == (vector["log"], vector["meta"], vector["pubsub"])
+    assert channel_of(keys.pubsub) == vector["channel"]
 
 
 @pytest.mark.parametrize("vector", load("jobs", "jobs"), ids=name_of)

@@ -71,6 +71,7 @@ def test_needs_grow_with_streams_and_presence_with_their_square() -> None:
     assert large.by_part["presence"] / small.by_part["presence"] == pytest.approx(2 * 19 / 9)
 
 
+@pytest.mark.no_cover
 def test_the_page_shows_what_the_model_says() -> None:
     page = PAGE.read_text("utf-8")
     assert rewritten(page, Costs()) == page, "run: python -m tests.bench.scaling --docs"

@@ -7,14 +7,15 @@ import itertools
 from typing import Any
 
 import orjson
+import pytest
 from hypothesis import given, note, settings
 from hypothesis import strategies as st
 
-from gateway import cursor, sse
 from gateway.closing import Closing
 from gateway.dialects import clients, generation, jobs, tasks, video
-from gateway.encoder import Encoder
-from gateway.routes.streams import native_encoder
+from gateway.dialects.native import native_encoder
+from gateway.fanout import cursor, sse
+from gateway.fanout.encoder import Encoder
 from publisher import channels, jsontext
 from publisher.envelope import NO_MARK, Event, decode, encode
 from publisher.job import Job
@@ -94,13 +95,28 @@ def line(event: Event) -> bytes:
     return sse.ID + cursor.part(cursor.tag(event.channel), event.position) + b"\n"
 
 
+def sent(text: str) -> str:
+    """The JSON text as it goes to clients."""
+    return text.replace("\u2028", r"\u2028").replace("\u2029", r"\u2029").replace("\u0085", r"\u0085")
+
+
+@pytest.mark.parametrize("char", ["\u2028", "\u2029", "\u0085"])
+def test_what_some_clients_take_for_a_line_break_is_sent_as_an_escape(char: str) -> None:
+    """Whatever the publisher wrote: its JSON holds these characters as they are."""
+    said = {f"a{char}b": [f"{char}ü–\u2027\u0084"]}
+    for block in (sse.data_block(orjson.dumps(said), b"t"), sse.json_block(said), sse.json_block(said, b"t")):
+        assert char.encode() not in block
+        assert "ü–\u2027\u0084".encode() in block
+        assert orjson.loads(block.partition(b"data: ")[2]) == said
+
+
 @given(st.lists(events(), min_size=1, max_size=4), cuts)
 def test_an_event_arrives_with_the_type_data_and_cursor_it_was_published_with(
     some: list[Event], sizes: list[int]
 ) -> None:
     found = parsed(b"".join(line(event) + (PLAIN.event(event) or b"") for event in some), sizes)
     assert [told.type for told in found] == [event.type for event in some]
-    assert [told.data.encode() for told in found] == [event.data for event in some]
+    assert [told.data for told in found] == [sent(event.data.decode()) for event in some]
     assert [cursor.parse(told.last_event_id) for told in found] == [
         {cursor.tag(event.channel): event.position} for event in some
     ]

@@ -8,8 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway import sse_reader
-from gateway.sse_reader import StreamEvent, StreamReader, StreamTooLarge
+from gateway.http_client.sse_reader import StreamEvent, StreamReader, StreamTooLarge
 from tests.support.sse_parser import SseParser
 
 PIECES = st.sampled_from(
@@ -56,8 +55,7 @@ def test_a_new_connection_goes_on_with_the_old_id() -> None:
     assert StreamReader("7").feed(b"data: x\n\n") == [StreamEvent("message", "x", "7")]
 
 
-def test_an_event_without_end_is_not_kept_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sse_reader, "MAX_EVENT_BYTES", 1000)
+def test_an_event_without_end_is_not_kept_for_ever() -> None:
     for chunk in (b"data: " + b"x" * 1000, b"data: x\n" * 200):
         with pytest.raises(StreamTooLarge):
-            StreamReader().feed(chunk)
+            StreamReader(max_event_bytes=1000).feed(chunk)

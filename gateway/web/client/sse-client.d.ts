@@ -25,11 +25,18 @@ export interface Job<Result = unknown> {
   kind: string;
   owner: string | null;
   status: JobStatus;
+  /** Which try this is, from 1. */
+  attempt: number;
+  /** Whether its worker has been asked to wait. */
+  paused: boolean;
   progress: number;
   stage: string | null;
   message: string | null;
   current: number | null;
   total: number | null;
+  /** Items per second, and the seconds that remain, as far as they can be told. */
+  rate: number | null;
+  eta_s: number | null;
   result: Result | null;
   error: JobError | null;
   created_at: number | null;
@@ -48,7 +55,11 @@ export interface EventMap {
   "job.created": JobStep;
   "job.started": JobStep;
   "job.progress": JobStep;
+  "job.retrying": JobStep;
+  "job.paused": JobStep;
+  "job.resumed": JobStep;
   "job.item": JobItem & { job_id: string };
+  "job.log": { job_id: string; text: string; level: "debug" | "info" | "warning" | "error" };
   "job.completed": JobStep;
   "job.failed": JobStep;
   "job.cancelled": JobStep;

@@ -1,15 +1,11 @@
 // Follows Server-Sent Events of sse-gateway (and of other servers) over fetch: resume, backoff, liveness, fresh
 // credentials, one connection for all tabs. One module without dependencies; its types are in sse-client.d.ts.
+//
+// Generated from src/; edit there, then: python -m gateway.web.bundle > gateway/web/client/sse-client.js
 
-const MAX_TIMER_MS = 2 ** 31 - 1;
-const MAX_SERVER_WAIT_MS = 600_000; // what a server may ask for at most; beyond it is a mistake
-const MAX_CURSOR = 4096; // the node reads no more; a longer id is not sent back
-const MAX_CHANNELS = 32;
-const EXPIRY_MARGIN_MS = 30_000;
-const SILENCE_MS = 45_000;
-const STALE_MS = 20_000; // who comes back to a page does not wait for the full silence
-const NATIVE = /\/v1\/(events|jobs\/events|jobs\/[^/]+\/events|clients\/[^/]+\/events)$/;
-const TERMINAL = new Set(["job.completed", "job.failed", "job.cancelled"]);
+// errors.js -----------------------------------------------------------------------------------------------------------
+
+// What users are told when something goes wrong, and the errors that a server's answers mean.
 
 export class StreamError extends Error {
   constructor(code, message, { final = false, status, cause } = {}) {
@@ -21,7 +17,43 @@ export class StreamError extends Error {
   }
 }
 
-// The parser ----------------------------------------------------------------------------------------------------------
+/** The same error with other words, or final or not. */
+function altered({ code, message, final, status, cause }, change) {
+  const all = { message, final, ...change };
+  return new StreamError(code, all.message, { final: all.final, status, cause });
+}
+
+/** The error of an answer that is no stream, in the server's own words where it has some. */
+async function refusal(response, what) {
+  const { status } = response;
+  const body = await response.json().catch(() => null);
+  const words = body?.error?.message ?? body?.error ?? null;
+  const code = { 400: "bad_request", 401: "unauthorized", 403: "forbidden", 404: "not_found" }[status] ?? "http_error";
+  const temporary = status >= 500 || status === 408 || status === 425 || status === 429;
+  const error = new StreamError(code, `${what} (${status}${typeof words === "string" ? `: ${words}` : ""})`, {
+    final: !temporary,
+    status,
+  });
+  error.retryAfterMs = retryAfter(response);
+  return error;
+}
+
+function retryAfter(response) {
+  const value = response.headers.get("retry-after");
+  if (value === null) return null;
+  const ms = /^\d+$/.test(value.trim()) ? Number(value) * 1000 : Date.parse(value) - Date.now();
+  return Number.isFinite(ms) ? Math.max(0, ms) : null;
+}
+
+/** Reports what a user's own function threw, without letting it reach the stream. */
+function report(error) {
+  if (typeof globalThis.reportError === "function") globalThis.reportError(error);
+  else console.error(error);
+}
+
+// parser.js -----------------------------------------------------------------------------------------------------------
+
+// The parser of event streams, after the HTML standard: bytes in, events out.
 
 export class SSEParser {
   #decoder = new TextDecoder("utf-8"); // drops one byte order mark at the very beginning, as the standard says
@@ -99,13 +131,11 @@ export class SSEParser {
   }
 }
 
-// Small things --------------------------------------------------------------------------------------------------------
+// tokens.js -----------------------------------------------------------------------------------------------------------
 
-/** Reports what a user's own function threw, without letting it reach the stream. */
-function report(error) {
-  if (typeof globalThis.reportError === "function") globalThis.reportError(error);
-  else console.error(error);
-}
+// What a token (or a ticket, which is one) says about itself, and when the next one is due.
+
+const MARGIN_MS = 30_000; // the next one is asked for so long before the end
 
 function claims(token) {
   try {
@@ -127,6 +157,22 @@ export function tokenSubject(token) {
   return typeof sub === "string" ? sub : null;
 }
 
+/** Whether a token ends too soon to buy a ticket with it. */
+function expiresSoon(token) {
+  const expiry = tokenExpiry(token);
+  return expiry !== null && expiry < Date.now() + 2 * MARGIN_MS;
+}
+
+/** `found` with the times of its `token`: when it ends and when the next one is due; null where it does not end. */
+function lease(found, token, seconds) {
+  const expiresAt = typeof seconds === "number" ? seconds * 1000 : tokenExpiry(token);
+  const left = lifetime(token, expiresAt);
+  if (left === null) return { ...found, expiresAt: null, refreshAt: null };
+  // Half a minute before its end; a short-lived one after three quarters of its life, but two seconds before.
+  const margin = Math.min(MARGIN_MS, Math.max(left / 4, 2000));
+  return { ...found, expiresAt: Date.now() + left, refreshAt: Date.now() + Math.max(0, left - margin) };
+}
+
 /** Milliseconds that a fresh token lasts. Where the clock here says that it is over already, its own two times count. */
 function lifetime(token, expiresAt) {
   if (expiresAt === null) return null;
@@ -136,22 +182,49 @@ function lifetime(token, expiresAt) {
   return Math.max(0, left);
 }
 
-/** A header's value is a row of bytes; a cursor with other characters goes as UTF-8. */
-function headerValue(text) {
-  return String.fromCharCode(...new TextEncoder().encode(text));
+// requests.js ---------------------------------------------------------------------------------------------------------
+
+// Requests as the options want them sent.
+
+/** Fetches `url` with the headers and cookies that the options name, and with `token` if there is one. */
+function request(url, options, { token = null, headers, ...more }) {
+  const all = { ...options.headers, ...headers };
+  if (token !== null) all.Authorization = `Bearer ${token}`;
+  const credentials = options.credentials ?? (options.withCredentials ? "include" : "same-origin");
+  const call = options.fetch ?? globalThis.fetch;
+  return call(String(url), { ...more, headers: all, cache: "no-store", credentials });
 }
 
-function retryAfter(response) {
-  const value = response.headers.get("retry-after");
-  if (value === null) return null;
-  const ms = /^\d+$/.test(value.trim()) ? Number(value) * 1000 : Date.parse(value) - Date.now();
-  return Number.isFinite(ms) ? Math.max(0, ms) : null;
+/** How long a request may take, in milliseconds. */
+function timeoutMs(options) {
+  return options.connectTimeoutMs ?? 30_000;
 }
 
-/** `promise`, unless `signal` is aborted or `ms` pass before. */
-function within(promise, ms, signal) {
+// waiting.js ----------------------------------------------------------------------------------------------------------
+
+// Waiting that can be cut short.
+
+const MAX_TIMER_MS = 2 ** 31 - 1;
+
+/** Waits for `ms` milliseconds, or until `signal` is aborted. Resolves to whether the whole time has passed. */
+function slept(ms, signal) {
+  return new Promise((done) => {
+    const end = (whole) => {
+      clearTimeout(timer);
+      signal.removeEventListener("abort", stop);
+      done(whole);
+    };
+    const stop = () => end(false);
+    const timer = setTimeout(() => end(true), Math.min(ms, MAX_TIMER_MS));
+    signal.addEventListener("abort", stop);
+    if (signal.aborted) stop();
+  });
+}
+
+/** `promise`, unless `signal` is aborted or `ms` milliseconds pass before, for which `late` makes an error. */
+function within(promise, ms, signal, late = () => new Error("It took too long.")) {
   return new Promise((resolve, reject) => {
-    const timer = setTimeout(() => reject(new Error("It took too long.")), ms);
+    const timer = setTimeout(() => reject(late()), ms);
     const stop = () => reject(new Error("It was aborted."));
     if (signal.aborted) stop();
     signal.addEventListener("abort", stop, { once: true });
@@ -164,24 +237,92 @@ function within(promise, ms, signal) {
   });
 }
 
-/** Calls `seen` with `online`, `visible`, `hidden` and `restored` (from the back/forward cache). Returns how to stop. */
-function watchPage(seen) {
-  const page = globalThis.document;
-  if (typeof globalThis.addEventListener !== "function") return () => {};
-  const online = () => seen("online");
-  const shown = (event) => event.persisted && seen("restored");
-  const visibility = () => seen(page.visibilityState === "hidden" ? "hidden" : "visible");
-  globalThis.addEventListener("online", online);
-  globalThis.addEventListener("pageshow", shown);
-  page?.addEventListener("visibilitychange", visibility);
-  return () => {
-    globalThis.removeEventListener("online", online);
-    globalThis.removeEventListener("pageshow", shown);
-    page?.removeEventListener("visibilitychange", visibility);
-  };
+// sources.js ----------------------------------------------------------------------------------------------------------
+
+// Where tokens and tickets come from: what the user has given as one, a text or a function.
+
+function noCredential(name, what, cause) {
+  return new StreamError("credential", `There is no ${name} to connect with: ${what}.`, { cause });
 }
 
-// Where to ------------------------------------------------------------------------------------------------------------
+class Source {
+  #name;
+  #found;
+  #timeoutMs;
+
+  constructor(name, options) {
+    this.#name = name;
+    this.#found = options[name] ?? null;
+    this.#timeoutMs = timeoutMs(options);
+  }
+
+  get given() {
+    return this.#found !== null;
+  }
+
+  /** Whether there is somebody to ask for another one. */
+  get renewable() {
+    return typeof this.#found === "function";
+  }
+
+  async ask(reason, signal) {
+    if (!this.renewable) return this.#found;
+    try {
+      return await within((async () => this.#found({ reason, signal }))(), this.#timeoutMs, signal);
+    } catch (error) {
+      if (error instanceof StreamError) throw error;
+      throw noCredential(this.#name, "it failed", error);
+    }
+  }
+}
+
+class TokenSource extends Source {
+  #subject;
+
+  constructor(options) {
+    super("token", options);
+  }
+
+  /** From now on only tokens of this subject are good. */
+  expect(subject) {
+    this.#subject = subject;
+  }
+
+  /** The token's text, or null. */
+  async token(reason, signal) {
+    const token = (await this.ask(reason, signal)) ?? null;
+    if (token !== null && typeof token !== "string") throw noCredential("token", "it gave something that is no string");
+    if (this.#subject !== undefined && (token ? tokenSubject(token) : null) !== this.#subject) {
+      throw new StreamError("subject_changed", "The token is another user's now; connect again for that user.", { final: true });
+    }
+    return token || null;
+  }
+
+  async lease(reason, signal) {
+    const token = await this.token(reason, signal);
+    return token === null ? { expiresAt: null, refreshAt: null } : lease({ token }, token);
+  }
+}
+
+class TicketSource extends Source {
+  constructor(options) {
+    super("ticket", options);
+  }
+
+  async lease(reason, signal) {
+    const found = await this.ask(reason, signal);
+    const ticket = typeof found === "string" ? { ticket: found } : found;
+    if (typeof ticket?.ticket !== "string") throw noCredential("ticket", "it gave no ticket");
+    return lease({ ticket: ticket.ticket }, ticket.ticket, ticket.expires_at);
+  }
+}
+
+// targets.js ----------------------------------------------------------------------------------------------------------
+
+// Addresses: what `connect` is to follow, and which channels of which node that is.
+
+const MAX_CHANNELS = 32;
+const NATIVE = /\/v1\/(events|jobs\/events|jobs\/[^/]+\/events|clients\/[^/]+\/events)$/;
 
 /** The address of a path of the node; a base URL keeps the path under which a proxy shows the node. */
 function resolve(path, baseUrl) {
@@ -229,97 +370,34 @@ function nodeOf(url) {
   return url.origin + url.pathname.slice(0, url.pathname.lastIndexOf("/v1/"));
 }
 
-// Credentials ---------------------------------------------------------------------------------------------------------
+// tickets.js ----------------------------------------------------------------------------------------------------------
 
-/** The token or ticket of one stream: asked for when needed, kept while it lasts. */
-class Credentials {
-  #token;
-  #ticket;
-  #mint;
-  #timeoutMs;
-  #held = null;
-  #heldToken = null;
-  #subject;
+// Tickets that are bought from a node (or from somebody who buys them there) with the user's token.
 
-  constructor(options, { url, channels }) {
-    this.#token = options.token ?? null;
-    this.#ticket = options.ticket ?? null;
-    this.#timeoutMs = options.connectTimeoutMs ?? 30_000;
-    this.#mint = null;
-    if (options.ticketUrl) {
-      const address = options.ticketUrl === true ? `${nodeOf(url)}/v1/tickets` : resolve(String(options.ticketUrl), options.baseUrl);
-      this.#mint = { address, channels: options.ticketChannels ?? channels, options };
-      if (!this.#mint.channels) throw new TypeError("This URL does not tell its channels: give the option ticketChannels.");
-    }
+class TicketOffice {
+  given = true;
+  renewable = true;
+  #address;
+  #channels;
+  #options;
+  #tokens;
+  #token = null;
+
+  constructor(options, { url, channels }, tokens) {
+    this.#options = options;
+    this.#tokens = tokens;
+    this.#address = options.ticketUrl === true ? `${nodeOf(url)}/v1/tickets` : resolve(String(options.ticketUrl), options.baseUrl);
+    this.#channels = options.ticketChannels ?? channels;
+    if (!this.#channels) throw new TypeError("This URL does not tell its channels: give the option ticketChannels.");
   }
 
-  /** Whether there is somebody to ask for another one. */
-  get renewable() {
-    return this.#mint !== null || typeof this.#ticket === "function" || (this.#ticket === null && typeof this.#token === "function");
-  }
-
-  get any() {
-    return this.#mint !== null || this.#ticket !== null || this.#token !== null;
-  }
-
-  get current() {
-    return this.#held;
-  }
-
-  /** From now on only tokens of this subject are good. */
-  expect(subject) {
-    this.#subject = subject;
-  }
-
-  /** `{token, ticket, expiresAt, refreshAt}`, all null without credentials. Throws StreamError. */
-  async get(reason, signal) {
-    if (reason === "start" && this.#held !== null && !(this.#held.expiresAt !== null && this.#held.expiresAt <= Date.now())) {
-      return this.#held;
-    }
-    const asked = this.#held === null && reason !== "refused" ? "start" : reason === "start" ? "expiring" : reason;
-    this.#held = await this.#ask(asked, signal);
-    return this.#held;
-  }
-
-  async #ask(reason, signal) {
-    if (this.#mint !== null) return this.#minted(reason, signal);
-    if (this.#ticket !== null) {
-      const found = await this.#call("ticket", this.#ticket, reason, signal);
-      const ticket = typeof found === "string" ? { ticket: found } : found;
-      if (typeof ticket?.ticket !== "string") throw noCredential("ticket", "it gave no ticket");
-      return lease({ ticket: ticket.ticket }, ticket.ticket, ticket.expires_at);
-    }
-    const token = await this.#ownToken(reason, signal);
-    return token === null ? { expiresAt: null, refreshAt: null } : lease({ token }, token);
-  }
-
-  async #ownToken(reason, signal) {
-    const token = (await this.#call("token", this.#token, reason, signal)) ?? null;
-    if (token !== null && typeof token !== "string") throw noCredential("token", "it gave something that is no string");
-    if (this.#subject !== undefined && (token ? tokenSubject(token) : null) !== this.#subject) {
-      throw new StreamError("subject_changed", "The token is another user's now; connect again for that user.", { final: true });
-    }
-    return token || null;
-  }
-
-  async #call(name, source, reason, signal) {
-    if (typeof source !== "function") return source;
-    try {
-      return await within((async () => source({ reason, signal }))(), this.#timeoutMs, signal);
-    } catch (error) {
-      if (error instanceof StreamError) throw error;
-      throw noCredential(name, "it failed", error);
-    }
-  }
-
-  /** A ticket for these channels, bought with the token; a refused token is asked for anew once. */
-  async #minted(reason, signal) {
-    const expiry = this.#heldToken === null ? null : tokenExpiry(this.#heldToken);
-    const old = this.#heldToken === null || reason === "refused" || (expiry !== null && expiry < Date.now() + 2 * EXPIRY_MARGIN_MS);
-    if (old) this.#heldToken = await this.#ownToken(this.#heldToken === null && reason !== "refused" ? "start" : reason, signal);
+  /** A ticket for the channels. A token that is refused is asked for anew once. */
+  async lease(reason, signal) {
+    const old = this.#token === null || reason === "refused" || expiresSoon(this.#token);
+    if (old) this.#token = await this.#tokens.token(this.#token === null && reason !== "refused" ? "start" : reason, signal);
     let response = await this.#post(signal);
-    if (response.status === 401 && !old && typeof this.#token === "function") {
-      this.#heldToken = await this.#ownToken("refused", signal);
+    if (response.status === 401 && !old && this.#tokens.renewable) {
+      this.#token = await this.#tokens.token("refused", signal);
       response = await this.#post(signal);
     }
     if (!response.ok) throw await refusal(response, "The ticket was refused");
@@ -329,415 +407,177 @@ class Credentials {
   }
 
   async #post(signal) {
-    const { address, channels, options } = this.#mint;
-    const headers = { ...options.headers, "Content-Type": "application/json" };
-    if (this.#heldToken !== null) headers.Authorization = `Bearer ${this.#heldToken}`;
-    const body = JSON.stringify({ channels });
-    const request = { method: "POST", headers, body, signal, cache: "no-store", credentials: credentialsMode(options) };
+    const body = JSON.stringify({ channels: this.#channels });
+    const headers = { "Content-Type": "application/json" };
     try {
-      return await within((options.fetch ?? globalThis.fetch)(String(address), request), this.#timeoutMs, signal);
+      const answer = request(this.#address, this.#options, { method: "POST", token: this.#token, headers, body, signal });
+      return await within(answer, timeoutMs(this.#options), signal);
     } catch (error) {
       throw noCredential("ticket", "the request failed", error);
     }
   }
 }
 
-function lease(found, text, seconds) {
-  const expiresAt = typeof seconds === "number" ? seconds * 1000 : tokenExpiry(text);
-  const left = lifetime(text, expiresAt);
-  if (left === null) return { ...found, expiresAt: null, refreshAt: null };
-  // Half a minute before its end; a short-lived one after three quarters of its life, but two seconds before.
-  const margin = Math.min(EXPIRY_MARGIN_MS, Math.max(left / 4, 2000));
-  return { ...found, expiresAt: Date.now() + left, refreshAt: Date.now() + Math.max(0, left - margin) };
-}
+// credentials.js ------------------------------------------------------------------------------------------------------
 
-function noCredential(name, what, cause) {
-  return new StreamError("credential", `There is no ${name} to connect with: ${what}.`, { cause });
-}
+// The token or ticket of one stream: asked for when needed, kept while it lasts, replaced before it ends.
 
-function credentialsMode(options) {
-  return options.credentials ?? (options.withCredentials ? "include" : "same-origin");
-}
+class Credentials {
+  #tokens;
+  #source;
+  #held = null;
 
-/** The error of an answer that is no stream, in the server's own words where it has some. */
-async function refusal(response, what) {
-  const { status } = response;
-  const body = await response.json().catch(() => null);
-  const words = body?.error?.message ?? body?.error ?? null;
-  const code = { 400: "bad_request", 401: "unauthorized", 403: "forbidden", 404: "not_found" }[status] ?? "http_error";
-  const temporary = status >= 500 || status === 408 || status === 425 || status === 429;
-  const error = new StreamError(code, `${what} (${status}${typeof words === "string" ? `: ${words}` : ""})`, {
-    final: !temporary,
-    status,
-  });
-  error.retryAfterMs = retryAfter(response);
-  return error;
-}
-
-// One stream ----------------------------------------------------------------------------------------------------------
-
-/**
- * One reconnecting stream. `listener` gets `event(event)`, `open(info)`, `state(change)`, `error(error)`, `beat()` and
- * `end(closed)`; after `stop()` it gets nothing more.
- */
-class Stream {
-  state = "connecting";
-  listener;
-  #spec;
-  #options;
-  #credentials;
-  #parser = null;
-  #cursor;
-  #retryMs = null;
-  #attempts = 0;
-  #askedAgain = false;
-  #opened = 0;
-  #reason = "start";
-  #began = 0;
-  #controller = null;
-  #cause = null;
-  #wake = null;
-  #held = false;
-  #stopped = false;
-  #hidden = false;
-  #lastByte = 0;
-  #busy = false;
-  #lastBeat = 0;
-  #beatMs = null;
-  #timers = {};
-  #unwatch;
-
-  constructor(spec, options, credentials, listener, lastEventId = "") {
-    this.#spec = spec;
-    this.#options = options;
-    this.#credentials = credentials;
-    this.listener = listener;
-    this.#cursor = lastEventId;
-    this.#unwatch = watchPage((what) => this.#onPage(what));
-    queueMicrotask(() => void this.#run());
+  constructor(options, spec) {
+    this.#tokens = new TokenSource(options);
+    const ticket = new TicketSource(options);
+    if (options.ticketUrl) this.#source = new TicketOffice(options, spec, this.#tokens);
+    else this.#source = ticket.given ? ticket : this.#tokens;
   }
 
-  get lastEventId() {
-    return this.#cursor;
+  /** Whether there is somebody to ask for another one. */
+  get renewable() {
+    return this.#source.renewable;
   }
 
-  stop() {
-    if (this.#stopped) return;
-    this.#stopped = true;
-    this.#unwatch();
-    for (const timer of Object.values(this.#timers)) clearTimeout(timer);
-    this.#interrupt("stop");
-    this.state = "closed";
+  get any() {
+    return this.#source.given;
   }
 
-  /** Connect anew at once. `cause` is `refresh`, `back` or `manual`. */
-  reconnect(cause = "manual") {
-    if (!this.#stopped) this.#interrupt(cause);
+  get current() {
+    return this.#held;
   }
 
-  #interrupt(cause) {
-    this.#cause = cause;
-    this.#controller?.abort();
-    this.#wake?.();
+  /** From now on only tokens of this subject are good. */
+  expect(subject) {
+    this.#tokens.expect(subject);
   }
 
-  #end(closed) {
-    if (this.#stopped) return;
-    this.stop();
-    this.listener.end(closed);
+  /** `{token, ticket, expiresAt, refreshAt}`; without credentials the times are null. Throws StreamError. */
+  async get(reason, signal) {
+    const [held, expiresAt] = [this.#held, this.#held?.expiresAt ?? null];
+    if (reason === "start" && held !== null && (expiresAt === null || expiresAt > Date.now())) return held;
+    const first = held === null && reason !== "refused";
+    this.#held = await this.#source.lease(first ? "start" : reason === "start" ? "expiring" : reason, signal);
+    return this.#held;
   }
 
-  #fail(error) {
-    if (this.#stopped) return;
-    const final = error.final ? error : new StreamError(error.code, error.message, { ...error, final: true, cause: error.cause });
-    this.stop();
-    this.listener.error(final);
-    this.listener.end({ reason: final.code, error: final });
-  }
-
-  #setState(state, more) {
-    if (this.#stopped || this.state === state) return;
-    const previous = this.state;
-    this.state = state;
-    this.listener.state({ state, previous, ...more });
-  }
-
-  async #run() {
-    if (globalThis.document?.visibilityState === "hidden") this.#onPage("hidden");
-    while (!this.#stopped) {
-      if (this.#hidden) {
-        this.#setState("paused");
-        await this.#sleep(MAX_TIMER_MS);
-        continue;
-      }
-      this.#setState("connecting");
-      this.#began = Date.now();
-      this.#cause = null;
-      this.#controller = new AbortController();
-      let error = null;
+  /**
+   * Gets the next one while `held` still serves. Resolves to true as soon as there is one, to false when `signal` is aborted or
+   * there is none to be had in time. Calls `tell` with each trouble; throws where the next one is another user's.
+   */
+  async renewed({ refreshAt, expiresAt }, signal, tell) {
+    if (refreshAt === null || !this.renewable) return false;
+    let wait = Math.max(0, refreshAt - Date.now());
+    while (wait <= MAX_TIMER_MS && (await slept(wait, signal))) {
+      let next = null;
       try {
-        error = await this.#attempt(this.#controller.signal);
-      } catch (caught) {
-        error = caught;
+        next = await this.get("expiring", signal);
+      } catch (error) {
+        if (error.code === "subject_changed") throw error;
+        // The old one serves on, so no trouble is final.
+        if (!signal.aborted) tell(altered(error, { final: false }));
       }
-      this.#controller.abort(); // whatever is left of this attempt
-      this.#controller = null;
-      clearTimeout(this.#timers.silence);
-      clearTimeout(this.#timers.refresh);
-      if (!this.#stopped) await this.#afterwards(error);
+      if (signal.aborted) return false;
+      if (next !== null && (next.expiresAt === null || next.expiresAt > expiresAt)) return true;
+      const left = expiresAt - Date.now();
+      if (left <= 0) return false;
+      wait = Math.min(30_000, Math.max(1000, left / 2)) * (0.5 + Math.random() / 2);
     }
-  }
-
-  /** Decides what follows on an attempt that ended with `error`, or without one where a new one is to follow at once. */
-  async #afterwards(error) {
-    const cause = this.#cause;
-    if (cause === "hidden") return;
-    if (cause === "refresh" || cause === "back" || cause === "manual") {
-      // Never a tight loop, whatever asks for it.
-      if (cause !== "manual") await this.#sleep(Math.max(0, this.#began + 1000 - Date.now()));
-      return;
-    }
-    if (cause === "silence") error = new StreamError("silence", "Nothing has arrived for too long; the connection is taken for dead.");
-    else if (cause === "timeout") error = new StreamError("timeout", "The server did not answer in time.");
-    else if (!(error instanceof StreamError)) {
-      error = new StreamError("network", "The connection failed or was cut; the network or the server is away.", { cause: error });
-    }
-    if (error.code === "unauthorized" || error.code === "token_expired") {
-      if (this.#credentials.renewable && !this.#askedAgain) {
-        this.#askedAgain = true;
-        this.#reason = "refused";
-        if (error.code === "token_expired") await this.#sleep(Math.max(0, this.#began + 1000 - Date.now()));
-        return;
-      }
-      if (!this.#credentials.any) error = new StreamError(error.code, `${error.message} Give the option token or ticket.`, { final: true, status: error.status });
-      this.#fail(error);
-      return;
-    }
-    if (error.final) {
-      this.#fail(error);
-      return;
-    }
-    const delay = this.#delay(error);
-    this.#attempts += 1;
-    this.#held = error.retryAfterMs != null || error.code === "refused";
-    // A clean end that the server had announced is no trouble.
-    if (error.code !== "closed_by_server") this.listener.error(error);
-    this.#setState("waiting", { retryInMs: delay, reason: error.reason ?? error.code });
-    await this.#sleep(delay);
-    this.#held = false;
-  }
-
-  /** Full jitter up to a doubling limit, and never less than the server asks for. */
-  #delay(error) {
-    const { minDelayMs = 1000, maxDelayMs = 30_000 } = this.#options;
-    const jitter = Math.random() * Math.min(maxDelayMs, minDelayMs * 2 ** Math.min(this.#attempts, 20));
-    const asked = error.retryAfterMs ?? this.#retryMs ?? (error.code === "closed_by_server" ? minDelayMs / 2 : 0);
-    return Math.round(Math.max(jitter, Math.min(asked, MAX_SERVER_WAIT_MS)));
-  }
-
-  #sleep(ms) {
-    return new Promise((done) => {
-      const timer = setTimeout(done, Math.min(ms, MAX_TIMER_MS));
-      this.#wake = () => {
-        clearTimeout(timer);
-        done();
-      };
-      if (this.#stopped) this.#wake();
-    }).finally(() => (this.#wake = null));
-  }
-
-  async #attempt(signal) {
-    const reason = this.#reason;
-    const credential = await this.#credentials.get(reason, signal);
-    this.#reason = "start";
-    if (signal.aborted) return null;
-    const response = await this.#fetch(credential, signal);
-    if (response.status === 204) {
-      this.#end({ reason: "ended" });
-      return null;
-    }
-    if (response.status !== 200) throw await refusal(response, "The server refused the stream");
-    if (!/^text\/event-stream\b/i.test(response.headers.get("content-type") ?? "")) {
-      throw new StreamError("bad_content_type", "The answer is no event stream; check the address, and what stands between.", { final: true });
-    }
-    this.#refreshLater(credential);
-    return this.#read(response.body.getReader(), signal);
-  }
-
-  async #fetch({ token, ticket }, signal) {
-    const url = new URL(this.#spec.url);
-    if (ticket) url.searchParams.set("ticket", ticket);
-    const headers = { ...this.#options.headers, Accept: "text/event-stream" };
-    if (token) headers.Authorization = `Bearer ${token}`;
-    if (this.#cursor && this.#cursor.length <= MAX_CURSOR) headers["Last-Event-ID"] = headerValue(this.#cursor);
-    this.#timers.connect = setTimeout(() => this.#interrupt("timeout"), this.#options.connectTimeoutMs ?? 30_000);
-    try {
-      const call = this.#options.fetch ?? globalThis.fetch;
-      return await call(url.href, { headers, signal, cache: "no-store", credentials: credentialsMode(this.#options) });
-    } finally {
-      clearTimeout(this.#timers.connect);
-    }
-  }
-
-  async #read(reader, signal) {
-    this.#parser = new SSEParser({ lastEventId: this.#cursor, maxEventSize: this.#options.maxEventSize });
-    this.#lastByte = Date.now();
-    this.#lastBeat = 0;
-    this.#watchSilence();
-    let close = null;
-    try {
-      for (;;) {
-        const { done, value } = await reader.read();
-        if (done || signal.aborted) break;
-        this.#lastByte = Date.now();
-        const events = this.#parser.feed(value);
-        if (this.#parser.retry !== null) this.#retryMs = this.#parser.retry;
-        for (const parsed of events) {
-          const found = this.#take(parsed);
-          if (found !== null) close = found;
-          if (signal.aborted) return null;
-        }
-        this.#cursor = this.#parser.lastEventId;
-        if (this.state !== "open" && !this.#spec.native && close === null) this.#open({});
-        this.#busy = true; // waiting for a slow reader is no silence
-        await this.listener.room?.(signal);
-        this.#busy = false;
-      }
-    } finally {
-      this.#busy = false;
-      reader.cancel().catch(() => {});
-    }
-    return this.#ending(close);
-  }
-
-  /** One event. Returns the server's last words, if these are they. */
-  #take(parsed) {
-    if (parsed.type === "stream.heartbeat") {
-      this.#beat();
-      return null;
-    }
-    const event = unwrapped(parsed, this.#spec.native);
-    this.#cursor = parsed.lastEventId;
-    if (event.type === "stream.open") this.#open(event.data);
-    else if (this.state !== "open" && event.type !== "stream.close") this.#open({});
-    this.listener.event(event, parsed);
-    return event.type === "stream.close" && typeof event.data === "object" ? (event.data ?? {}) : null;
-  }
-
-  #open({ resumed, connection, channels }) {
-    this.#attempts = 0;
-    this.#askedAgain = false;
-    this.#opened += 1;
-    this.#setState("open");
-    this.listener.open({ resumed: resumed ?? this.#cursor !== "", reconnected: this.#opened > 1, connection, channels });
-  }
-
-  /** What the end of the stream means. */
-  #ending(close) {
-    if (close === null) return Object.assign(new StreamError("closed_by_server", "The stream has ended."), { reason: "end" });
-    const { reason = "end", reconnect = true, message = "" } = close;
-    if (reconnect !== false) {
-      const refused = this.state !== "open";
-      const error = new StreamError(refused ? "refused" : "closed_by_server", `The server asks to come back later (${reason}). ${message}`);
-      return Object.assign(error, { reason });
-    }
-    if (reason === "token_expired") return new StreamError("token_expired", "The token has expired; give a function as token that gets a new one.", { final: true });
-    if (reason === "finished") {
-      this.#end({ reason });
-      return null;
-    }
-    return new StreamError(reason, `The server has ended the stream for good (${reason}). ${message}`, { final: true });
-  }
-
-  // Credentials that are about to expire ---
-
-  #refreshLater({ refreshAt, expiresAt }) {
-    clearTimeout(this.#timers.refresh);
-    if (refreshAt === null || !this.#credentials.renewable) return;
-    const wait = Math.max(0, refreshAt - Date.now());
-    if (wait > MAX_TIMER_MS) return;
-    this.#timers.refresh = setTimeout(() => void this.#refresh(expiresAt), wait);
-  }
-
-  /** Gets the next credential while the old one still serves, then changes over. */
-  async #refresh(expiresAt) {
-    const signal = this.#controller?.signal;
-    if (signal === undefined || signal.aborted) return;
-    let next = null;
-    try {
-      next = await this.#credentials.get("expiring", signal);
-    } catch (error) {
-      if (error.code === "subject_changed") this.#fail(error);
-      // The old one serves on.
-      if (!signal.aborted) this.listener.error(new StreamError(error.code, error.message, { status: error.status, cause: error.cause }));
-    }
-    if (signal.aborted || this.#stopped) return;
-    if (next !== null && (next.expiresAt === null || next.expiresAt > expiresAt)) {
-      this.reconnect("refresh");
-    } else if (Date.now() < expiresAt) {
-      const wait = Math.min(30_000, Math.max(1000, (expiresAt - Date.now()) / 2)) * (0.5 + Math.random() / 2);
-      this.#timers.refresh = setTimeout(() => void this.#refresh(expiresAt), wait);
-    }
-  }
-
-  // Liveness ---
-
-  #beat() {
-    const now = Date.now();
-    if (this.#lastBeat > 0) {
-      const gap = now - this.#lastBeat;
-      this.#beatMs = this.#beatMs === null ? gap : Math.max(gap, this.#beatMs * 0.9);
-    }
-    this.#lastBeat = now;
-    this.#watchSilence(); // it may be known only now how long to wait
-    this.listener.beat?.();
-  }
-
-  /** Milliseconds of silence after which a stream is dead; 0: never. */
-  #patience() {
-    const limit = this.#options.silenceMs ?? SILENCE_MS;
-    if (limit === 0) return 0;
-    return this.#beatMs === null ? limit : Math.min(limit, Math.max(500, this.#beatMs * 2.5));
-  }
-
-  #watchSilence(grace = 0) {
-    clearTimeout(this.#timers.silence);
-    const limit = this.#patience();
-    if (limit === 0 || this.#stopped) return;
-    const left = Math.max(grace, this.#lastByte + limit - Date.now());
-    this.#timers.silence = setTimeout(() => {
-      if (this.#busy) this.#lastByte = Date.now();
-      const late = Date.now() - this.#lastByte - this.#patience();
-      if (late < 0) this.#watchSilence();
-      // A timer that comes much too late says that the machine slept: what has arrived meanwhile is read first.
-      else if (late > 2000 && grace === 0) this.#watchSilence(1000);
-      else this.#interrupt("silence");
-    }, left);
-  }
-
-  #onPage(what) {
-    const { closeWhenHidden = false } = this.#options;
-    clearTimeout(this.#timers.hidden);
-    if (what === "hidden") {
-      if (closeWhenHidden === false) return;
-      this.#timers.hidden = setTimeout(() => {
-        this.#hidden = true;
-        this.#interrupt("hidden");
-      }, closeWhenHidden === true ? 0 : closeWhenHidden);
-      return;
-    }
-    if (this.#hidden) {
-      this.#hidden = false;
-      this.#wake?.();
-      return;
-    }
-    if (this.state === "waiting" && !this.#held) this.#wake?.();
-    const stale = Date.now() - this.#lastByte > (this.#beatMs === null ? STALE_MS : this.#beatMs * 1.5 + 500);
-    if (this.state === "open" && (what !== "visible" || stale)) this.#interrupt("back");
+    return false;
   }
 }
 
-/** An event as users see it; a native one is taken out of its envelope. */
+// queue.js ------------------------------------------------------------------------------------------------------------
+
+// The events that somebody takes with `for await`.
+
+const ROOM = 256;
+
+class EventQueue {
+  /** Called as soon as there is room again. */
+  whenRoom = null;
+  #waiting = [];
+  #wanted = [];
+  #end;
+  #left;
+
+  /** `end` is how the connection has ended already, or null; `left` is called when nobody takes events any more. */
+  constructor(end, left) {
+    this.#end = end;
+    this.#left = left;
+  }
+
+  get full() {
+    return this.#waiting.length >= ROOM;
+  }
+
+  push(event) {
+    this.#waiting.push(event);
+    this.#settle();
+  }
+
+  end(closed) {
+    this.#end = closed;
+    this.#settle();
+  }
+
+  next() {
+    return new Promise((yes, no) => {
+      this.#wanted.push({ yes, no });
+      this.#settle();
+    });
+  }
+
+  async return() {
+    this.#left();
+    this.#waiting = [];
+    this.end({});
+    return { value: undefined, done: true };
+  }
+
+  [Symbol.asyncIterator]() {
+    return this;
+  }
+
+  #settle() {
+    while (this.#wanted.length > 0 && (this.#waiting.length > 0 || this.#end !== null)) {
+      const { yes, no } = this.#wanted.shift();
+      if (this.#waiting.length > 0) yes({ value: this.#waiting.shift(), done: false });
+      else if (this.#end.error) no(this.#end.error);
+      else yes({ value: undefined, done: true });
+    }
+    if (!this.full) this.whenRoom?.();
+  }
+}
+
+// sharing/eligibility.js ----------------------------------------------------------------------------------------------
+
+// Whether a connection can be shared, and with whom.
+
+/** Whom the tabs of a session have in common; null where that cannot be known, and sharing might mix up two users. */
+function commonUser(options) {
+  if (options.ticket != null || options.ticketUrl) return null;
+  if (options.token != null) return "token";
+  if (options.subject !== undefined) return `subject ${options.subject}`;
+  return options.credentials === "omit" ? "anonymous" : null;
+}
+
+function canShare(spec, options) {
+  return spec.native && commonUser(options) !== null && globalThis.navigator?.locks !== undefined && globalThis.BroadcastChannel !== undefined;
+}
+
+/** `{name, subject}` of the user whose stream is open with `token`. Null: the token does not say whose it is. */
+function userOf(token, options) {
+  if (!token) return { name: commonUser(options), subject: undefined };
+  const subject = tokenSubject(token);
+  return subject === null ? null : { name: `user ${subject}`, subject };
+}
+
+// events.js -----------------------------------------------------------------------------------------------------------
+
+// One event as users see it.
+
+/** The event that was parsed; a native one is taken out of its envelope. */
 function unwrapped({ type, data: raw, lastEventId: id }, native) {
   let data = raw;
   try {
@@ -754,25 +594,599 @@ function unwrapped({ type, data: raw, lastEventId: id }, native) {
   return { type, data, raw, id };
 }
 
-// One connection for all tabs -----------------------------------------------------------------------------------------
-//
-// A member (one `connect`) always begins with a stream of its own, which shows that its channels may be read and brings
-// their newest state. Then it asks the tabs' leader to carry its channels. The leader has one stream for the channels of
-// all tabs (the carrier) and repeats its events on a BroadcastChannel, with the position of each; as soon as a member has
-// everything up to the leader's position, it is attached and lets its own stream go. From then on it takes an event only
-// if that is the next one: what it has already is dropped, and a hole makes it go back to a stream of its own, from its
-// own cursor, until it has caught up. So neither a late tab nor the death of a leader loses or repeats an event, and
-// nothing has to be buffered. Tokens never leave their tab: the carrier uses one of the leading tab.
+// backoff.js ----------------------------------------------------------------------------------------------------------
 
-const SETTLE_MS = 200; // how long a new leader waits for the positions of the tabs
-const GATHER_MS = 50; // wishes that come together are served together
-const GRACE_MS = 2000; // how long a member waits for a new leader before it helps itself
-const RENEW_MS = 20_000; // how often a tab repeats what it needs
-const FORGET_MS = 150_000; // a tab that has said nothing for so long is gone
-const LEADER_BEAT_MS = 10_000;
-const REFUSED = new Set(["not_found", "forbidden", "bad_request"]);
+// How long to wait before the next attempt.
 
-/** Where a part of a cursor (`TAG.EPOCH.SEQ.MARK`, `TAG.0` before the first event) stands; null while it is no position. */
+const MAX_SERVER_WAIT_MS = 600_000; // what a server may ask for at most; beyond it is a mistake
+
+class Backoff {
+  /** What the stream's field `retry` says, in milliseconds. */
+  retryMs = null;
+  #minMs;
+  #maxMs;
+  #attempts = 0;
+
+  constructor({ minDelayMs = 1000, maxDelayMs = 30_000 }) {
+    this.#minMs = minDelayMs;
+    this.#maxMs = maxDelayMs;
+  }
+
+  /** An attempt has succeeded. */
+  reset() {
+    this.#attempts = 0;
+  }
+
+  /** Milliseconds to wait after `error`: full jitter up to a doubling limit, and never less than the server asks for. */
+  next(error) {
+    const jitter = Math.random() * Math.min(this.#maxMs, this.#minMs * 2 ** Math.min(this.#attempts, 20));
+    const asked = error.retryAfterMs ?? this.retryMs ?? (error.code === "closed_by_server" ? this.#minMs / 2 : 0);
+    this.#attempts += 1;
+    return Math.round(Math.max(jitter, Math.min(asked, MAX_SERVER_WAIT_MS)));
+  }
+}
+
+// endings.js ----------------------------------------------------------------------------------------------------------
+
+// What it means that an attempt has ended.
+
+/** The error of a stream that ended with the server's last words `close` (null: without any). Null: all has been told. */
+function ending(close, wasOpen) {
+  if (close === null) return because("end", new StreamError("closed_by_server", "The stream has ended."));
+  const { reason = "end", reconnect = true, message = "" } = close;
+  if (reconnect !== false) {
+    const code = wasOpen ? "closed_by_server" : "refused";
+    return because(reason, new StreamError(code, `The server asks to come back later (${reason}). ${message}`));
+  }
+  if (reason === "finished") return null;
+  if (reason === "token_expired") {
+    return new StreamError("token_expired", "The token has expired; give a function as token that gets a new one.", { final: true });
+  }
+  return new StreamError(reason, `The server has ended the stream for good (${reason}). ${message}`, { final: true });
+}
+
+function because(reason, error) {
+  return Object.assign(error, { reason });
+}
+
+/** The error to tell of an attempt that was cut short by `cause` (null: by nobody here) or has failed with `error`. */
+function trouble(cause, error) {
+  if (cause === "silence") return new StreamError("silence", "Nothing has arrived for too long; the connection is taken for dead.");
+  if (error instanceof StreamError) return error;
+  return new StreamError("network", "The connection failed or was cut; the network or the server is away.", { cause: error });
+}
+
+// liveness.js ---------------------------------------------------------------------------------------------------------
+
+// Whether a stream is still alive: something arrives again and again, heartbeats at least.
+
+const SILENCE_MS = 45_000;
+const STALE_MS = 20_000; // who comes back to a page does not wait for the full silence
+
+class Liveness {
+  #limitMs;
+  #dead;
+  #lastByte = 0;
+  #lastBeat = 0;
+  #beatMs = null; // what lies between two heartbeats; until two have come nobody knows
+  #excused = false;
+  #timer;
+
+  /** Calls `dead` after `silenceMs` milliseconds without a byte (0: never), or earlier where heartbeats come more often. */
+  constructor(silenceMs, dead) {
+    this.#limitMs = silenceMs ?? SILENCE_MS;
+    this.#dead = dead;
+  }
+
+  begin() {
+    this.#lastByte = Date.now();
+    this.#lastBeat = 0;
+    this.#excused = false;
+    this.#watch();
+  }
+
+  stop() {
+    clearTimeout(this.#timer);
+  }
+
+  arrived() {
+    this.#lastByte = Date.now();
+  }
+
+  beat() {
+    const now = Date.now();
+    if (this.#lastBeat > 0) {
+      const gap = now - this.#lastBeat;
+      this.#beatMs = this.#beatMs === null ? gap : Math.max(gap, this.#beatMs * 0.9);
+    }
+    this.#lastBeat = now;
+    this.#watch(); // it may be known only now how long to wait
+  }
+
+  /** Waits for `reader`; waiting for a slow reader is no silence. */
+  async excuse(reader) {
+    this.#excused = true;
+    await reader;
+    this.#excused = false;
+  }
+
+  /** Whether too little has arrived for somebody who comes back to the page. */
+  get stale() {
+    return Date.now() - this.#lastByte > (this.#beatMs === null ? STALE_MS : this.#beatMs * 1.5 + 500);
+  }
+
+  get #patienceMs() {
+    return this.#beatMs === null ? this.#limitMs : Math.min(this.#limitMs, Math.max(500, this.#beatMs * 2.5));
+  }
+
+  #watch(grace = 0) {
+    clearTimeout(this.#timer);
+    if (this.#limitMs === 0) return;
+    const left = Math.max(grace, this.#lastByte + this.#patienceMs - Date.now());
+    this.#timer = setTimeout(() => {
+      if (this.#excused) this.#lastByte = Date.now();
+      const late = Date.now() - this.#lastByte - this.#patienceMs;
+      if (late < 0) this.#watch();
+      // A timer that comes much too late says that the machine slept: what has arrived meanwhile is read first.
+      else if (late > 2000 && grace === 0) this.#watch(1000);
+      else this.#dead();
+    }, left);
+  }
+}
+
+// opening.js ----------------------------------------------------------------------------------------------------------
+
+// Asking for a stream.
+
+const MAX_CURSOR = 4096; // the node reads no more; a longer id is not sent back
+
+/** A reader of the stream after `cursor`. Null: there is nothing to follow any more. Throws where there is no stream. */
+async function opening(url, options, { token, ticket }, cursor, signal) {
+  const address = new URL(url);
+  if (ticket) address.searchParams.set("ticket", ticket);
+  const headers = { Accept: "text/event-stream" };
+  if (cursor && cursor.length <= MAX_CURSOR) headers["Last-Event-ID"] = headerValue(cursor);
+  const late = () => new StreamError("timeout", "The server did not answer in time.");
+  const response = await within(request(address, options, { token, headers, signal }), timeoutMs(options), signal, late);
+  if (response.status === 204) return null;
+  if (response.status !== 200) throw await refusal(response, "The server refused the stream");
+  if (!/^text\/event-stream\b/i.test(response.headers.get("content-type") ?? "")) {
+    throw new StreamError("bad_content_type", "The answer is no event stream; check the address, and what stands between.", { final: true });
+  }
+  return response.body.getReader();
+}
+
+/** A header's value is a row of bytes; a cursor with other characters goes as UTF-8. */
+function headerValue(text) {
+  return String.fromCharCode(...new TextEncoder().encode(text));
+}
+
+// page.js -------------------------------------------------------------------------------------------------------------
+
+// What the page goes through: online again, hidden, shown, put away, brought back. Without a page there is nothing to watch.
+
+/**
+ * Calls `seen` with `online`, `visible`, `restored` (from the back/forward cache) and `hidden`: at once (`hideAfter` is
+ * true), after so many milliseconds, or never (false). Returns how to stop.
+ */
+function watchPage(hideAfter, seen) {
+  const page = globalThis.document;
+  if (typeof globalThis.addEventListener !== "function") return () => {};
+  let timer;
+  const tell = (what) => {
+    clearTimeout(timer);
+    if (what !== "hidden") seen(what);
+    else if (hideAfter !== false) timer = setTimeout(() => seen(what), hideAfter === true ? 0 : hideAfter);
+  };
+  const visibility = () => tell(page.visibilityState === "hidden" ? "hidden" : "visible");
+  if (page?.visibilityState === "hidden") visibility();
+  const unlisten = listen([
+    [globalThis, "online", () => tell("online")],
+    [globalThis, "pageshow", (event) => event.persisted && tell("restored")],
+    [page, "visibilitychange", visibility],
+  ]);
+  return () => {
+    clearTimeout(timer);
+    unlisten();
+  };
+}
+
+/** Calls `gone` before the page is put away, `back` when it is there again. Returns how to stop. */
+function watchTab(gone, back) {
+  const page = globalThis.document;
+  if (typeof globalThis.addEventListener !== "function") return () => {};
+  return listen([
+    [globalThis, "pagehide", gone],
+    [globalThis, "pageshow", (event) => event.persisted && back()],
+    [page, "freeze", gone],
+    [page, "resume", back],
+  ]);
+}
+
+function listen(entries) {
+  for (const [target, type, handler] of entries) target?.addEventListener(type, handler);
+  return () => {
+    for (const [target, type, handler] of entries) target?.removeEventListener(type, handler);
+  };
+}
+
+// stream.js -----------------------------------------------------------------------------------------------------------
+
+// One reconnecting stream: attempt after attempt, each from where the last one has come to.
+
+const SOON_MS = 1000; // from the beginning of an attempt to that of the next one, whatever asks for it: never a tight loop
+
+/**
+ * `listener` gets `event(event, parsed)`, `open(info)`, `state(change)`, `error(error)`, `beat()` and `end(closed)`; after
+ * `stop()` it gets nothing more. While the promise of `room(signal)` is open nothing is read.
+ */
+class Stream {
+  state = "connecting";
+  listener;
+  #spec;
+  #options;
+  #credentials;
+  #cursor;
+  #backoff;
+  #liveness;
+  #unwatch;
+  #now = null; // the AbortController of what goes on: an attempt, or the pause after it
+  #began = 0;
+  #cause = null; // why that was interrupted from here: `hidden`, `manual`, `refresh`, `back`, `silence` or `stop`
+  #opened = 0;
+  #refused = "no"; // the credential, since the stream was open last: `no`, `ask` for another one, `asked`
+  #held = false; // the pause is the server's wish, which a page that comes back does not cut short
+  #hidden = false;
+
+  constructor(spec, options, credentials, listener, lastEventId = "") {
+    this.#spec = spec;
+    this.#options = options;
+    this.#credentials = credentials;
+    this.listener = listener;
+    this.#cursor = lastEventId;
+    this.#backoff = new Backoff(options);
+    this.#liveness = new Liveness(options.silenceMs, () => this.#interrupt("silence"));
+    this.#unwatch = watchPage(options.closeWhenHidden ?? false, (what) => this.#onPage(what));
+    queueMicrotask(() => void this.#run());
+  }
+
+  get lastEventId() {
+    return this.#cursor;
+  }
+
+  stop() {
+    if (this.#stopped) return;
+    this.state = "closed";
+    this.#unwatch();
+    this.#interrupt("stop");
+  }
+
+  /** Connect anew at once. */
+  reconnect() {
+    this.#interrupt("manual");
+  }
+
+  get #stopped() {
+    return this.state === "closed";
+  }
+
+  #interrupt(cause) {
+    this.#cause = cause;
+    this.#now?.abort();
+  }
+
+  #end(closed) {
+    if (this.#stopped) return;
+    this.stop();
+    this.listener.end(closed);
+  }
+
+  #fail(error) {
+    if (this.#stopped) return;
+    const final = error.final ? error : altered(error, { final: true });
+    this.stop();
+    this.listener.error(final);
+    this.listener.end({ reason: final.code, error: final });
+  }
+
+  #setState(state, more) {
+    if (this.#stopped || this.state === state) return;
+    const previous = this.state;
+    this.state = state;
+    this.listener.state({ state, previous, ...more });
+  }
+
+  /** Something new goes on, which the signal ends. */
+  #next() {
+    this.#now = new AbortController();
+    if (this.#stopped) this.#now.abort();
+    return this.#now.signal;
+  }
+
+  #pause(ms) {
+    return slept(ms, this.#next());
+  }
+
+  async #run() {
+    while (!this.#stopped) {
+      if (this.#hidden) {
+        this.#setState("paused");
+        await this.#pause(MAX_TIMER_MS);
+      } else {
+        await this.#afterwards(await this.#tried());
+      }
+    }
+  }
+
+  /** One attempt, from the request to the last byte. Returns what ended it, if that was not `#cause`. */
+  async #tried() {
+    this.#setState("connecting");
+    this.#began = Date.now();
+    this.#cause = null;
+    const signal = this.#next();
+    try {
+      return signal.aborted ? null : await this.#attempt(signal);
+    } catch (error) {
+      return error;
+    } finally {
+      this.#now.abort(); // whatever is left of it
+    }
+  }
+
+  async #attempt(signal) {
+    const again = this.#refused === "ask";
+    const credential = await this.#credentials.get(again ? "refused" : "start", signal);
+    if (again) this.#refused = "asked";
+    if (signal.aborted) return null;
+    const reader = await opening(this.#spec.url, this.#options, credential, this.#cursor, signal);
+    if (reader === null) return this.#end({ reason: "ended" });
+    void this.#renew(credential, signal);
+    return this.#read(reader, signal);
+  }
+
+  /** Changes over to the next credential before the one in use ends. */
+  async #renew(credential, signal) {
+    try {
+      const renewed = await this.#credentials.renewed(credential, signal, (error) => this.listener.error(error));
+      if (renewed) this.#interrupt("refresh");
+    } catch (error) {
+      this.#fail(error);
+    }
+  }
+
+  async #read(reader, signal) {
+    const parser = new SSEParser({ lastEventId: this.#cursor, maxEventSize: this.#options.maxEventSize });
+    let close = null;
+    this.#liveness.begin();
+    try {
+      for (;;) {
+        const { done, value } = await reader.read();
+        if (done || signal.aborted) break;
+        this.#liveness.arrived();
+        const events = parser.feed(value);
+        if (parser.retry !== null) this.#backoff.retryMs = parser.retry;
+        for (const parsed of events) {
+          close = this.#take(parsed) ?? close;
+          if (signal.aborted) return null;
+        }
+        this.#cursor = parser.lastEventId;
+        if (this.state !== "open" && !this.#spec.native && close === null) this.#open({});
+        await this.#liveness.excuse(this.listener.room?.(signal));
+      }
+    } finally {
+      this.#liveness.stop();
+      reader.cancel().catch(() => {});
+    }
+    const error = ending(close, this.state === "open");
+    if (error === null) this.#end({ reason: "finished" });
+    return error;
+  }
+
+  /** One event. Returns the server's last words, if these are they. */
+  #take(parsed) {
+    if (parsed.type === "stream.heartbeat") {
+      this.#liveness.beat();
+      this.listener.beat?.();
+      return null;
+    }
+    const event = unwrapped(parsed, this.#spec.native);
+    this.#cursor = parsed.lastEventId;
+    if (event.type === "stream.open") this.#open(event.data);
+    else if (this.state !== "open" && event.type !== "stream.close") this.#open({});
+    if (this.#stopped) return null;
+    this.listener.event(event, parsed);
+    return event.type === "stream.close" && typeof event.data === "object" ? (event.data ?? {}) : null;
+  }
+
+  #open({ resumed, connection, channels }) {
+    this.#backoff.reset();
+    this.#refused = "no";
+    this.#opened += 1;
+    this.#setState("open");
+    if (this.#stopped) return;
+    this.listener.open({ resumed: resumed ?? this.#cursor !== "", reconnected: this.#opened > 1, connection, channels });
+  }
+
+  /** Decides what follows on an attempt that ended with `error`, or by being interrupted. */
+  #afterwards(error) {
+    const cause = this.#cause;
+    if (this.#stopped || cause === "hidden" || cause === "manual") return undefined;
+    if (cause === "refresh" || cause === "back") return this.#untilSoon();
+    const found = trouble(cause, error);
+    if (found.code === "unauthorized" || found.code === "token_expired") return this.#askAgain(found);
+    return found.final ? this.#fail(found) : this.#comeBackLater(found);
+  }
+
+  async #askAgain(error) {
+    if (this.#credentials.renewable && this.#refused === "no") {
+      this.#refused = "ask";
+      if (error.code === "token_expired") await this.#untilSoon();
+    } else {
+      this.#fail(this.#credentials.any ? error : altered(error, { message: `${error.message} Give the option token or ticket.` }));
+    }
+  }
+
+  async #comeBackLater(error) {
+    const retryInMs = this.#backoff.next(error);
+    // A clean end that the server had announced is no trouble.
+    if (error.code !== "closed_by_server") this.listener.error(error);
+    this.#held = error.retryAfterMs != null || error.code === "refused";
+    this.#setState("waiting", { retryInMs, reason: error.reason ?? error.code });
+    await this.#pause(retryInMs);
+    this.#held = false;
+  }
+
+  #untilSoon() {
+    return this.#pause(Math.max(0, this.#began + SOON_MS - Date.now()));
+  }
+
+  #onPage(what) {
+    if (what === "hidden") {
+      this.#hidden = true;
+      this.#interrupt("hidden");
+    } else if (this.#hidden || (this.state === "waiting" && !this.#held)) {
+      this.#hidden = false;
+      this.#now?.abort();
+    } else if (this.state === "open" && (what !== "visible" || this.#liveness.stale)) {
+      this.#interrupt("back");
+    }
+  }
+}
+
+// jobs.js -------------------------------------------------------------------------------------------------------------
+
+// Jobs as their events tell them.
+
+/** The status of a job by the event that ends it. */
+const ENDS = new Map([
+  ["job.completed", "completed"],
+  ["job.failed", "failed"],
+  ["job.cancelled", "cancelled"],
+]);
+
+/** The statuses of jobs that have ended. */
+const OVER = new Set(ENDS.values());
+
+/** The other events that say what a job now is. */
+const STEPS = new Set(["created", "started", "progress", "retrying", "paused", "resumed"].map((step) => `job.${step}`));
+
+/** What a job is before anything is known of it. */
+const NO_JOB = {
+  kind: "",
+  owner: null,
+  status: "pending",
+  attempt: 1,
+  paused: false,
+  progress: 0,
+  stage: null,
+  message: null,
+  current: null,
+  total: null,
+  rate: null,
+  eta_s: null,
+  result: null,
+  error: null,
+  created_at: null,
+  started_at: null,
+  finished_at: null,
+  items: [],
+  meta: null,
+};
+
+export function applyJobEvent(job, event) {
+  const { type, data } = event;
+  if (typeof data !== "object" || data === null || typeof data.job_id !== "string") return job;
+  if (type === "job.state") return { ...NO_JOB, ...data };
+  const before = job?.job_id === data.job_id ? job : { ...NO_JOB, job_id: data.job_id };
+  if (type === "job.item") {
+    const { job_id, ...item } = data;
+    const at = before.items.findIndex(({ item_id }) => item_id === item.item_id);
+    const items = at < 0 ? [...before.items, item] : before.items.map((old, i) => (i === at ? item : old));
+    return { ...before, items };
+  }
+  if (STEPS.has(type) || ENDS.has(type)) {
+    return { ...before, ...data, status: ENDS.get(type) ?? data.status ?? before.status };
+  }
+  return job;
+}
+
+// sharing/finished.js -------------------------------------------------------------------------------------------------
+
+// Which of a member's channels have come to an end: those of jobs that are over. With the last one its stream ends.
+
+class Finished {
+  #channels = new Set();
+
+  note({ type, channel, data }, channels) {
+    if (ENDS.has(type) && channel?.startsWith("job:")) this.#channels.add(channel);
+    if (type !== "job.state") return;
+    const name = `job:${data?.job_id}`;
+    if (channels.includes(name)) this.#channels[OVER.has(data?.status) ? "add" : "delete"](name);
+  }
+
+  are(channels) {
+    return this.#channels.size === channels.length;
+  }
+}
+
+// sharing/election.js -------------------------------------------------------------------------------------------------
+
+// Which tab leads: the one that holds a Web Lock. The browser gives it to the next tab when that one is gone.
+
+class Election {
+  #name;
+  #nominate;
+  #candidacy = null;
+  #failures = 0;
+
+  /** `nominate(release)` makes a leader with `start()` and `resign()`, which calls `release`. */
+  constructor(name, nominate) {
+    this.#name = name;
+    this.#nominate = nominate;
+  }
+
+  /** Lead as soon as nobody else does; with `steal` at once, because the one who leads has gone silent. */
+  stand(steal = false) {
+    this.withdraw();
+    const candidacy = new AbortController();
+    const { signal } = candidacy;
+    this.#candidacy = candidacy;
+    let leader = null;
+    const lead = () =>
+      new Promise((release) => {
+        if (signal.aborted) return release();
+        leader = this.#nominate(release);
+        signal.addEventListener("abort", () => leader.resign(), { once: true });
+        return leader.start();
+      });
+    navigator.locks
+      .request(this.#name, steal ? { steal: true } : { signal }, lead)
+      .catch(() => {}) // aborted, or stolen by a tab that took this one for dead
+      .then(() => {
+        leader?.resign();
+        if (this.#candidacy !== candidacy) return;
+        const delay = (0.5 + Math.random() / 2) * 2000 * 2 ** Math.min(this.#failures, 5);
+        this.#failures += 1;
+        setTimeout(() => this.#candidacy === candidacy && this.stand(), delay);
+      });
+  }
+
+  withdraw() {
+    this.#candidacy?.abort();
+    this.#candidacy = null;
+  }
+
+  /** A leader serves the tabs. */
+  succeeded() {
+    this.#failures = 0;
+  }
+}
+
+// sharing/positions.js ------------------------------------------------------------------------------------------------
+
+// Positions in channels, as the parts of a node's cursors tell them: `TAG.EPOCH.SEQ.MARK`, `TAG.0` before the first event.
+
+/** Where a part stands; null while it is no position. */
 function position(part) {
   const [, epoch, seq, mark] = part.split(".");
   if (epoch === "0" && seq === undefined) return { epoch: "", seq: 0 };
@@ -783,6 +1197,13 @@ function position(part) {
 function covers(mine, theirs) {
   const [here, there] = [position(mine), position(theirs)];
   return here !== null && there !== null && here.seq >= there.seq && (here.epoch === there.epoch || there.seq === 0);
+}
+
+/** Of two positions of a channel keeps the earlier one; of two histories the first that was named (the node will reset it). */
+function lowest(parts, channel, part) {
+  const [known, found] = [parts.has(channel) ? position(parts.get(channel)) : null, position(part)];
+  if (!parts.has(channel)) parts.set(channel, part);
+  else if (known && found && found.seq < known.seq && (found.epoch === known.epoch || found.seq === 0)) parts.set(channel, part);
 }
 
 /** Takes the cursors of one stream apart: `stream.open` names its channels in the order of the cursor's parts. */
@@ -805,484 +1226,88 @@ class Tags {
   }
 }
 
-/** Who the tabs of a session have in common; null where that cannot be known, and sharing might mix up two users. */
-function commonUser(options) {
-  if (options.ticket != null || options.ticketUrl) return null;
-  if (options.token != null) return "token";
-  if (options.subject !== undefined) return `subject ${options.subject}`;
-  return options.credentials === "omit" ? "anonymous" : null;
-}
+// sharing/needs.js ----------------------------------------------------------------------------------------------------
 
-function canShare(spec, options) {
-  return spec.native && commonUser(options) !== null && globalThis.navigator?.locks !== undefined && globalThis.BroadcastChannel !== undefined;
-}
+// What the tabs need of their leader: channels, and from where on.
 
-/** One `connect` with `shared`. To its Connection it is what a Stream is. */
-class Member {
-  attached = false;
-  channels = [];
-  parts = new Map();
-  state = "connecting";
-  #spec;
-  #options;
-  #credentials;
-  #listener;
-  #tags = new Tags();
-  #stream = null;
-  #session = null;
-  #ended = new Set();
-  #grace;
-  #news = false;
-  #shown = false;
-  #stopped = false;
+const GATHER_MS = 50; // wishes that come together are served together
+const FORGET_MS = 150_000; // a tab that has said nothing for so long is gone
 
-  constructor(spec, options, credentials, listener, lastEventId) {
-    this.#spec = spec;
-    this.#options = options;
-    this.#credentials = credentials;
-    this.#listener = listener;
-    this.#alone(lastEventId);
+class Needs {
+  #own;
+  #tabs = new Map();
+  #refused = new Set();
+
+  /** `own` is the tab that never goes. */
+  constructor(own) {
+    this.#own = own;
   }
 
-  get options() {
-    return this.#options;
+  set(tab, need) {
+    this.#tabs.set(tab, { need: new Map(need), at: Date.now() });
   }
 
-  /** The node's address, without a path of its API. */
-  get node() {
-    return nodeOf(this.#spec.url);
+  drop(tab) {
+    this.#tabs.delete(tab);
   }
 
-  get lastEventId() {
-    return this.#stream?.lastEventId ?? this.channels.map((channel) => this.parts.get(channel)).join(",");
+  /** The node does not let these channels be read. */
+  refuse(channels) {
+    for (const channel of channels) this.#refused.add(channel);
   }
 
-  /** Whether all its channels stand somewhere, so that another stream can go on from there. */
-  get told() {
-    return this.channels.length > 0 && this.channels.every((channel) => this.parts.has(channel) && position(this.parts.get(channel)) !== null);
+  /** These channels have come to an end. */
+  finish(channels) {
+    for (const { need } of this.#tabs.values()) for (const channel of channels) need.delete(channel);
   }
 
-  reconnect() {
-    if (this.#stream !== null) this.#stream.reconnect();
-    else this.#session?.toLeader({ t: "again" });
-  }
-
-  stop() {
-    if (this.#stopped) return;
-    this.#stopped = true;
-    this.attached = false;
-    clearTimeout(this.#grace);
-    this.#stream?.stop();
-    this.#session?.leave(this);
-  }
-
-  /** Its own stream, for the leader to go on with as the carrier. */
-  give(listener) {
-    const stream = this.#stream;
-    if (stream === null || stream.state !== "open" || (this.#options.closeWhenHidden ?? false) !== false) return null;
-    this.#stream = null;
-    this.attached = true;
-    stream.listener = listener;
-    return stream;
-  }
-
-  get tags() {
-    return this.#tags;
-  }
-
-  // With a stream of its own ---
-
-  #alone(cursor) {
-    this.attached = false;
-    clearTimeout(this.#grace);
-    const stream = new Stream(this.#spec, this.#options, this.#credentials, {
-      event: (event) => this.#own(event),
-      open: (info) => {
-        this.#news = this.state !== "open";
-        this.#show({ state: "open" }, info);
-      },
-      state: (change) => change.state !== "open" && this.#show(change),
-      error: (error) => this.#listener.error(error),
-      end: (closed) => this.#end(closed),
-      room: (signal) => this.#listener.room?.(signal),
-    }, cursor);
-    this.#stream = stream;
-  }
-
-  #own(event) {
-    if (event.type === "stream.open") {
-      this.channels = event.data?.channels ?? [];
-      this.#tags.learn(event.data?.channels, event.id);
-      this.#join();
+  /** As many channels as a stream may have: each at its place in `tops` where it has one, else where it is needed first. */
+  wanted(tops) {
+    const wanted = new Map();
+    for (const [tab, { need, at }] of this.#tabs) {
+      if (Date.now() - at > FORGET_MS && tab !== this.#own) this.#tabs.delete(tab);
+      else for (const [channel, part] of need) if (!this.#refused.has(channel)) lowest(wanted, channel, part);
     }
-    for (const [channel, part] of this.#tags.split(event.id)) this.parts.set(channel, part);
-    this.#note(event);
-    // Another stream in the middle of the story is nobody's business.
-    if (event.type !== "stream.open" || this.#news) this.#listener.event(event);
-    if (!this.#stopped && this.#stream !== null) this.#session?.told(this);
-  }
-
-  #join() {
-    if (this.#session !== null) return;
-    const { token } = this.#credentials.current ?? {};
-    const subject = token ? tokenSubject(token) : null;
-    if (token && subject === null) return; // a token that does not say whose it is
-    const user = token ? `user ${subject}` : commonUser(this.#options);
-    if (token) this.#credentials.expect(subject);
-    this.#session = Session.of(`sse-gateway/1 ${this.node} ${user}`, token ? subject : undefined, this.#options.silenceMs);
-    this.#session.join(this);
-  }
-
-  // With the leader's words ---
-
-  /** The leader stands at `tops`. Lets the own stream go if that leaves no hole. */
-  compare(tops, flows) {
-    if (this.#stopped || !this.channels.length) return;
-    const carried = this.channels.every((channel) => tops.has(channel));
-    const whole = carried && this.channels.every((channel) => this.parts.has(channel) && covers(this.parts.get(channel), tops.get(channel)));
-    if (this.attached) {
-      const behind = carried && this.channels.some((channel) => position(tops.get(channel)) !== null && !covers(this.parts.get(channel), tops.get(channel)));
-      if (behind) this.detach();
-      else if (carried) clearTimeout(this.#grace);
-      else this.orphan();
-    } else if (whole && flows && !this.#listener.full?.()) {
-      clearTimeout(this.#grace);
-      this.attached = true;
-      this.#stream?.stop();
-      this.#stream = null;
-      this.#show({ state: "open" }, { resumed: true });
-    }
-  }
-
-  /** The leader repeats an event of `channel` (null: of all), after which the channel stands at `part`. */
-  relay(channel, part, parsed) {
-    if (!this.attached || this.#stopped || (channel !== null && !this.channels.includes(channel))) return;
-    if (this.#listener.full?.()) {
-      this.detach();
-      return;
-    }
-    const event = unwrapped({ ...parsed, lastEventId: "" }, true);
-    if (event.seq !== undefined) {
-      const here = position(this.parts.get(channel));
-      if (here !== null) {
-        const known = here.seq === 0 || here.epoch === event.epoch;
-        if (known && event.seq <= here.seq) return;
-        if (!known || event.seq !== here.seq + 1) {
-          this.detach();
-          return;
-        }
-      }
-    }
-    if (channel !== null) this.parts.set(channel, part);
-    event.id = this.lastEventId;
-    this.#note(event);
-    this.#listener.event(event);
-    if (this.#ended.size === this.channels.length) this.#end({ reason: "finished" });
-  }
-
-  /** The leader has trouble, or none any more. */
-  carrier(change) {
-    if (this.attached) this.#show(change, { resumed: true });
-  }
-
-  trouble(error) {
-    if (this.attached) this.#listener.error(error);
-  }
-
-  /** There is no leader for it at the moment: one comes soon, or it helps itself. */
-  orphan() {
-    if (!this.attached) return;
-    clearTimeout(this.#grace);
-    this.#grace = setTimeout(() => this.detach(), GRACE_MS);
-  }
-
-  /** Go on with a stream of its own, from where it stands. */
-  detach() {
-    if (!this.attached || this.#stopped) return;
-    this.#alone(this.channels.map((channel) => this.parts.get(channel)).join(","));
-  }
-
-  ended(closed) {
-    if (this.attached) this.#end(closed);
-  }
-
-  #note({ type, channel, data }) {
-    if (TERMINAL.has(type) && channel?.startsWith("job:")) this.#ended.add(channel);
-    if (type === "job.state") {
-      const name = `job:${data?.job_id}`;
-      const over = ["completed", "failed", "cancelled"].includes(data?.status);
-      if (this.channels.includes(name)) this.#ended[over ? "add" : "delete"](name);
-    }
-  }
-
-  /** Changes of stream are nobody's business while events flow on. */
-  #show({ state, retryInMs, reason }, info = {}) {
-    const previous = this.state;
-    if (this.#stopped || state === previous || (state === "connecting" && previous === "open")) return;
-    this.state = state;
-    this.#listener.state({ state, previous, retryInMs, reason });
-    if (state === "open") {
-      this.#listener.open({ ...info, resumed: info.resumed ?? true, reconnected: this.#shown });
-      this.#shown = true;
-    }
-  }
-
-  #end(closed) {
-    if (this.#stopped) return;
-    this.stop();
-    this.#listener.end(closed);
+    for (const channel of wanted.keys()) if (tops.has(channel)) wanted.set(channel, tops.get(channel));
+    return new Map([...wanted].slice(0, MAX_CHANNELS));
   }
 }
 
-/** The members of this tab that have node and user in common, and their way to the other tabs. */
-class Session {
-  static #all = new Map();
+// sharing/leader.js ---------------------------------------------------------------------------------------------------
 
-  static of(name, subject, silenceMs) {
-    if (!Session.#all.has(name)) Session.#all.set(name, new Session(name, subject, silenceMs));
-    return Session.#all.get(name);
-  }
+// Carries the channels of all tabs on one stream, the carrier, and repeats what comes.
 
-  tab = Math.random().toString(36).slice(2);
-  members = new Set();
-  subject;
-  #name;
-  #channel = null;
-  #leader = null;
-  #term = 0;
-  #tops = new Map();
-  #flows = false;
-  #failures = 0;
-  #election = null;
-  #unwatch = null;
-  #renewed = 0;
-  #heard = 0;
-  #silence;
-  #gather;
+const SETTLE_MS = 200; // how long it waits for the positions of the tabs
+const BEAT_MS = 10_000;
+const REFUSED = new Set(["not_found", "forbidden", "bad_request"]);
 
-  constructor(name, subject, silenceMs = SILENCE_MS) {
-    this.#name = name;
-    this.subject = subject;
-    this.silenceMs = silenceMs;
-  }
-
-  join(member) {
-    this.members.add(member);
-    if (this.#channel === null) this.#open();
-  }
-
-  leave(member) {
-    if (!this.members.delete(member)) return;
-    this.#leader?.left(member);
-    if (this.members.size > 0) this.#wish();
-    else this.#close();
-  }
-
-  #open() {
-    this.#channel = new BroadcastChannel(this.#name);
-    this.#channel.onmessage = ({ data }) => this.#hear(data);
-    this.#unwatch ??= watchTab(() => this.#suspend(), () => this.#revive());
-    this.#elect();
-  }
-
-  #close() {
-    this.#unwatch?.();
-    this.#unwatch = null;
-    this.#suspend();
-    Session.#all.delete(this.#name);
-  }
-
-  /** The page is going, perhaps to come back: another tab should lead. */
-  #suspend() {
-    clearTimeout(this.#silence);
-    clearTimeout(this.#gather);
-    this.#gather = undefined;
-    this.toLeader({ t: "bye" });
-    this.#election?.abort();
-    this.#election = null;
-    this.#channel?.close();
-    this.#channel = null;
-    this.#term = 0;
-    this.#tops.clear();
-  }
-
-  #revive() {
-    if (this.#channel !== null) return;
-    this.#open();
-    for (const member of this.members) member.detach();
-  }
-
-  // Who leads ---
-
-  /** Lead as soon as nobody else does; with `steal` at once, because the one who leads has gone silent. */
-  #elect(steal = false) {
-    this.#election?.abort();
-    const election = new AbortController();
-    this.#election = election;
-    let leader = null;
-    const lead = () =>
-      new Promise((release) => {
-        if (election.signal.aborted) return release();
-        leader = new Leader(this, (message) => this.#say(message), Math.max(Date.now(), Math.floor(this.#term) + 1) + Math.random());
-        this.#leader = leader;
-        leader.resign = () => {
-          leader.stop();
-          if (this.#leader === leader) this.#leader = null;
-          release();
-        };
-        election.signal.addEventListener("abort", leader.resign, { once: true });
-        return leader.start();
-      });
-    navigator.locks
-      .request(this.#name, steal ? { steal: true } : { signal: election.signal }, lead)
-      .catch(() => {}) // aborted, or stolen by a tab that took this one for dead
-      .then(() => {
-        leader?.resign();
-        if (this.#election !== election) return;
-        const delay = (0.5 + Math.random() / 2) * 2000 * 2 ** Math.min(this.#failures, 5);
-        this.#failures += 1;
-        setTimeout(() => this.#election === election && this.#elect(), delay);
-      });
-  }
-
-  // Words ---
-
-  /** From the leader of this tab, to its own members and to all other tabs. */
-  #say(message) {
-    this.#channel?.postMessage(message);
-    this.#hear(message);
-  }
-
-  toLeader(message) {
-    const from = { ...message, tab: this.tab };
-    if (this.#leader !== null) this.#leader.hear(from);
-    else this.#channel?.postMessage(from);
-  }
-
-  #hear(message) {
-    if (message?.tab !== undefined) {
-      this.#leader?.hear(message);
-      return;
-    }
-    if (typeof message?.term !== "number" || message.term < this.#term) return;
-    if (message.term > this.#term) this.#tops.clear();
-    this.#term = message.term;
-    this.#heard = Date.now();
-    this.#watchLeader();
-    this.#obey(message);
-  }
-
-  #obey({ t, tops, flows, channel, part, parsed, change, closed }) {
-    if (t === "who") {
-      this.#each((member) => member.orphan());
-      this.#wish(true);
-    } else if (t === "have") {
-      this.#tops = new Map(tops);
-      this.#flows = flows;
-      if (flows) this.#failures = 0;
-      this.#each((member) => member.compare(this.#tops, flows));
-      if (Date.now() - this.#renewed > RENEW_MS) this.#wish(true);
-    } else if (t === "event") {
-      if (channel !== null) this.#tops.set(channel, part);
-      this.#each((member) => (member.attached ? member.relay(channel, part, parsed) : member.compare(this.#tops, this.#flows)));
-    } else if (t === "state") {
-      this.#flows = change.state === "open";
-      this.#each((member) => member.carrier(change));
-    }
-    else if (t === "gone") this.#each((member) => member.orphan());
-    else if (t === "end") this.#each((member) => member.ended(closed));
-  }
-
-  #each(call) {
-    for (const member of [...this.members]) call(member);
-  }
-
-  /** A member's own stream has moved. */
-  told(member) {
-    if (!member.told) return;
-    if (member.channels.every((channel) => this.#tops.has(channel))) member.compare(this.#tops, this.#flows);
-    else this.#wish();
-  }
-
-  /** Tell the leader what this tab needs, and from where on. */
-  #wish(now = false) {
-    if (!now) {
-      this.#gather ??= setTimeout(() => this.#wish(true), GATHER_MS);
-      return;
-    }
-    clearTimeout(this.#gather);
-    this.#gather = undefined;
-    this.#renewed = Date.now();
-    const need = new Map();
-    for (const member of this.members) {
-      if (!member.told) continue;
-      for (const channel of member.channels) lowest(need, channel, member.parts.get(channel));
-    }
-    this.toLeader({ t: "want", need: [...need] });
-  }
-
-  /** A leader that says nothing any more may be a tab that the browser has stopped: take over. */
-  #watchLeader() {
-    clearTimeout(this.#silence);
-    if (this.#leader !== null || this.silenceMs === 0) return;
-    this.#silence = setTimeout(() => {
-      this.#each((member) => member.detach());
-      if (this.members.size > 0) this.#elect(true);
-    }, this.silenceMs * (1 + Math.random() / 8));
-  }
-}
-
-/** Of two positions of a channel the earlier one; of two histories the first that was named (the node will reset it). */
-function lowest(parts, channel, part) {
-  const [known, found] = [parts.has(channel) ? position(parts.get(channel)) : null, position(part)];
-  if (!parts.has(channel)) parts.set(channel, part);
-  else if (known && found && found.seq < known.seq && (found.epoch === known.epoch || found.seq === 0)) parts.set(channel, part);
-}
-
-/** `gone` before the page is put away, `back` when it is there again. */
-function watchTab(gone, back) {
-  const page = globalThis.document;
-  if (typeof globalThis.addEventListener !== "function") return () => {};
-  const shown = (event) => event.persisted && back();
-  globalThis.addEventListener("pagehide", gone);
-  globalThis.addEventListener("pageshow", shown);
-  page?.addEventListener("freeze", gone);
-  page?.addEventListener("resume", back);
-  return () => {
-    globalThis.removeEventListener("pagehide", gone);
-    globalThis.removeEventListener("pageshow", shown);
-    page?.removeEventListener("freeze", gone);
-    page?.removeEventListener("resume", back);
-  };
-}
-
-/** Carries the channels of all tabs on one stream and repeats what comes. */
 class Leader {
   #session;
   #post;
-  #term;
-  #tabs = new Map();
-  #refused = new Set();
-  #proven = new Set();
-  #tops = new Map();
-  #tags = new Tags();
+  #over;
+  #needs;
   #carrier = null;
-  #owner = null;
+  #owner = null; // the member whose credentials the carrier uses
+  #tops = new Map(); // where the carrier stands, by channel
+  #tags = new Tags();
+  #proven = new Set(); // channels that a carrier has been let read
   #flows = false;
   #told = "open";
-  #reset = null;
+  #reset = null; // the channel of a `stream.reset`, until an event says whose it is itself
   #settled = false;
   #timers = {};
   #stopped = false;
 
-  constructor(session, post, term) {
+  /** `post` says something to all tabs; `over` is called once, when it does not lead any more. */
+  constructor(session, term, post, over) {
     this.#session = session;
-    this.#term = term;
-    this.#post = (message) => post({ ...message, term: this.#term });
+    this.#post = (message) => post({ ...message, term });
+    this.#over = over;
+    this.#needs = new Needs(session.tab);
   }
 
   start() {
-    this.#timers.beat = setInterval(() => this.#beat(), Math.min(LEADER_BEAT_MS, this.#session.silenceMs / 4 || LEADER_BEAT_MS));
+    this.#timers.beat = setInterval(() => this.#beat(), Math.min(BEAT_MS, this.#session.silenceMs / 4 || BEAT_MS));
     this.#timers.settle = setTimeout(() => {
       this.#settled = true;
       this.#arrange();
@@ -1290,7 +1315,7 @@ class Leader {
     this.#post({ t: "who" });
   }
 
-  stop() {
+  resign() {
     if (this.#stopped) return;
     this.#stopped = true;
     clearInterval(this.#timers.beat);
@@ -1299,22 +1324,22 @@ class Leader {
     this.#carrier?.stop();
     this.#carrier = null;
     this.#post({ t: "gone" });
+    this.#over();
   }
 
   hear({ t, tab, need }) {
     if (this.#stopped) return;
-    if (t === "want") this.#tabs.set(tab, { need: new Map(need), at: Date.now() });
-    else if (t === "bye") this.#tabs.delete(tab);
+    if (t === "want") this.#needs.set(tab, need);
+    else if (t === "bye") this.#needs.drop(tab);
     else if (t === "again") this.#carrier?.reconnect();
     if (t !== "again") this.#soon();
   }
 
   /** A member of this tab has gone; if the carrier used its credentials, it takes others. */
   left(member) {
-    if (this.#owner === member) {
-      this.#owner = null;
-      this.#soon();
-    }
+    if (this.#owner !== member) return;
+    this.#owner = null;
+    this.#soon();
   }
 
   #soon() {
@@ -1330,23 +1355,12 @@ class Leader {
     this.#post({ t: "have", tops: [...this.#tops], flows: this.#flows });
   }
 
-  /** What the tabs need, from where on: where the carrier stands for what it has, else the earliest that is needed. */
-  #wanted() {
-    const wanted = new Map();
-    for (const [tab, { need, at }] of this.#tabs) {
-      if (Date.now() - at > FORGET_MS && tab !== this.#session.tab) this.#tabs.delete(tab);
-      else for (const [channel, part] of need) if (!this.#refused.has(channel)) lowest(wanted, channel, part);
-    }
-    for (const [channel] of wanted) if (this.#tops.has(channel)) wanted.set(channel, this.#tops.get(channel));
-    return new Map([...wanted].slice(0, MAX_CHANNELS));
-  }
-
   /** Open the carrier anew if it does not carry exactly what is needed. */
   #arrange() {
     clearTimeout(this.#timers.gather);
     this.#timers.gather = undefined;
     if (this.#stopped) return;
-    const wanted = this.#wanted();
+    const wanted = this.#needs.wanted(this.#tops);
     const same = wanted.size === this.#tops.size && [...wanted.keys()].every((channel) => this.#tops.has(channel));
     if (!same || (wanted.size > 0 && (this.#carrier === null || this.#owner === null))) this.#carry(wanted);
     this.#have();
@@ -1358,30 +1372,39 @@ class Leader {
     this.#flows = false;
     this.#reset = null;
     this.#tops = wanted;
-    if (wanted.size === 0) return;
-    const own = [...this.#session.members];
-    const exact = own.filter((member) => member.told && member.channels.length === wanted.size && member.channels.every((name) => wanted.has(name)));
-    for (const member of exact) {
-      // It goes on as the carrier: whoever stands elsewhere finds that out, and keeps a stream of its own for a while.
-      const given = member.give(this.#listener());
+    if (wanted.size > 0 && !this.#takeOver([...wanted.keys()])) this.#open(wanted);
+  }
+
+  /**
+   * A member's own stream of exactly these channels goes on as the carrier: whoever stands elsewhere finds that out, and
+   * keeps a stream of its own for a while.
+   */
+  #takeOver(channels) {
+    for (const member of this.#session.members) {
+      const { standing } = member;
+      const exact = standing.told && standing.channels.length === channels.length && channels.every((name) => standing.channels.includes(name));
+      const given = exact ? member.give(this.#listener()) : null;
       if (given === null) continue;
       this.#owner = member;
       this.#carrier = given;
-      this.#tags = member.tags;
-      this.#tops = new Map(member.parts);
-      for (const channel of wanted.keys()) this.#proven.add(channel);
-      this.#flows = true;
+      this.#tags = standing.tags;
+      this.#tops = new Map(standing.parts);
+      this.#opened();
       this.#state({ state: "open" });
-      return;
+      return true;
     }
-    this.#owner = own[0] ?? null;
-    if (this.#owner === null) return;
-    const { options } = this.#owner;
-    const spec = target([...wanted.keys()], { baseUrl: this.#owner.node });
-    const credentials = new Credentials(options, spec);
+    return false;
+  }
+
+  #open(wanted) {
+    const [owner = null] = this.#session.members;
+    this.#owner = owner;
+    if (owner === null) return;
+    const spec = target([...wanted.keys()], { baseUrl: owner.node });
+    const credentials = new Credentials(owner.options, spec);
     if (this.#session.subject !== undefined) credentials.expect(this.#session.subject);
-    const plain = { ...options, closeWhenHidden: false };
-    this.#carrier = new Stream(spec, plain, credentials, this.#listener(), [...wanted.values()].join(","));
+    const options = { ...owner.options, closeWhenHidden: false };
+    this.#carrier = new Stream(spec, options, credentials, this.#listener(), [...wanted.values()].join(","));
   }
 
   #listener() {
@@ -1395,13 +1418,17 @@ class Leader {
     };
   }
 
+  #opened() {
+    for (const channel of this.#tops.keys()) this.#proven.add(channel);
+    this.#flows = true;
+  }
+
   #event(event, { type, data }) {
     if (event.type === "stream.close") return;
     if (event.type === "stream.open") {
       this.#tags.learn(event.data?.channels, event.id);
       this.#reset = null;
-      for (const channel of this.#tops.keys()) this.#proven.add(channel);
-      this.#flows = true;
+      this.#opened();
       this.#move(event.id);
       this.#have();
       return;
@@ -1446,15 +1473,16 @@ class Leader {
     this.#flows = false;
     const code = closed.error?.code;
     if (closed.reason === "finished" || closed.reason === "ended") {
-      for (const { need } of this.#tabs.values()) for (const channel of this.#tops.keys()) need.delete(channel);
+      this.#needs.finish([...this.#tops.keys()]);
       this.#tops = new Map();
       this.#have();
     } else if (code === "disconnected") {
       this.#post({ t: "end", closed: { reason: code, error: { message: closed.error.message } } });
     } else if (REFUSED.has(code)) {
       const fresh = [...this.#tops.keys()].filter((channel) => !this.#proven.has(channel));
-      for (const channel of fresh.length > 0 ? fresh : this.#tops.keys()) this.#refused.add(channel);
-      this.#tops = new Map([...this.#tops].filter(([channel]) => !this.#refused.has(channel)));
+      const refused = fresh.length > 0 ? fresh : [...this.#tops.keys()];
+      this.#needs.refuse(refused);
+      for (const channel of refused) this.#tops.delete(channel);
       this.#arrange();
     } else {
       this.resign();
@@ -1463,16 +1491,444 @@ class Leader {
   }
 }
 
-// What users hold -----------------------------------------------------------------------------------------------------
+// sharing/session.js --------------------------------------------------------------------------------------------------
 
-const ITERATOR_ROOM = 256;
+// The members of one tab that have node and user in common, and their way to the other tabs: a BroadcastChannel.
+//
+// Tabs say to the leader, each with its `tab`: `want` (`need`: the channels and from where on), `again` (connect anew),
+// `bye`. The leader says to all tabs, each with its `term`: `who` (a new one asks what is wanted), `have` (`tops`: where it
+// stands; `flows`: whether its stream is open), `event` (`channel`, or null for all; `part`; `parsed`), `state` (`change`),
+// `end` (`closed`), `gone`. Of two leaders the later term counts.
+
+const RENEW_MS = 20_000; // how often a tab repeats what it needs
+
+class Session {
+  static #all = new Map();
+
+  static of(name, subject, silenceMs) {
+    if (!Session.#all.has(name)) Session.#all.set(name, new Session(name, subject, silenceMs ?? SILENCE_MS));
+    return Session.#all.get(name);
+  }
+
+  tab = Math.random().toString(36).slice(2);
+  members = new Set();
+  subject;
+  silenceMs;
+  #name;
+  #channel = null;
+  #election;
+  #leader = null; // of this tab, if it leads
+  #term = 0; // of the leader that was heard last; what it says of itself:
+  #tops = new Map();
+  #flows = false;
+  #unwatch = null;
+  #renewed = 0;
+  #silence;
+  #gather;
+
+  constructor(name, subject, silenceMs) {
+    this.#name = name;
+    this.subject = subject;
+    this.silenceMs = silenceMs;
+    this.#election = new Election(name, (release) => this.#nominate(release));
+  }
+
+  join(member) {
+    this.members.add(member);
+    if (this.#channel === null) this.#open();
+  }
+
+  leave(member) {
+    if (!this.members.delete(member)) return;
+    this.#leader?.left(member);
+    if (this.members.size > 0) this.#wish();
+    else this.#close();
+  }
+
+  #open() {
+    this.#channel = new BroadcastChannel(this.#name);
+    this.#channel.onmessage = ({ data }) => this.#hear(data);
+    this.#unwatch ??= watchTab(() => this.#suspend(), () => this.#revive());
+    this.#election.stand();
+  }
+
+  #close() {
+    this.#unwatch?.();
+    this.#unwatch = null;
+    this.#suspend();
+    Session.#all.delete(this.#name);
+  }
+
+  /** The page is going, perhaps to come back: another tab should lead. */
+  #suspend() {
+    clearTimeout(this.#silence);
+    clearTimeout(this.#gather);
+    this.#gather = undefined;
+    this.toLeader({ t: "bye" });
+    this.#election.withdraw();
+    this.#channel?.close();
+    this.#channel = null;
+    this.#term = 0;
+    this.#tops.clear();
+  }
+
+  #revive() {
+    if (this.#channel !== null) return;
+    this.#open();
+    for (const member of this.members) member.detach();
+  }
+
+  #nominate(release) {
+    const term = Math.max(Date.now(), Math.floor(this.#term) + 1) + Math.random();
+    const leader = new Leader(this, term, (message) => this.#say(message), () => {
+      if (this.#leader === leader) this.#leader = null;
+      release();
+    });
+    this.#leader = leader;
+    return leader;
+  }
+
+  // Words ---
+
+  /** From the leader of this tab, to its own members and to all other tabs. */
+  #say(message) {
+    this.#channel?.postMessage(message);
+    this.#hear(message);
+  }
+
+  toLeader(message) {
+    const from = { ...message, tab: this.tab };
+    if (this.#leader !== null) this.#leader.hear(from);
+    else this.#channel?.postMessage(from);
+  }
+
+  #hear(message) {
+    if (message?.tab !== undefined) {
+      this.#leader?.hear(message);
+      return;
+    }
+    if (typeof message?.term !== "number" || message.term < this.#term) return;
+    if (message.term > this.#term) this.#tops.clear();
+    this.#term = message.term;
+    this.#watchLeader();
+    this.#obey(message);
+  }
+
+  #obey({ t, tops, flows, channel, part, parsed, change, closed }) {
+    if (t === "who") {
+      this.#each((member) => member.orphan());
+      this.#wish(true);
+    } else if (t === "have") {
+      this.#tops = new Map(tops);
+      this.#flows = flows;
+      if (flows) this.#election.succeeded();
+      this.#each((member) => member.compare(this.#tops, flows));
+      if (Date.now() - this.#renewed > RENEW_MS) this.#wish(true);
+    } else if (t === "event") {
+      if (channel !== null) this.#tops.set(channel, part);
+      this.#each((member) => (member.attached ? member.relay(channel, part, parsed) : member.compare(this.#tops, this.#flows)));
+    } else if (t === "state") {
+      this.#flows = change.state === "open";
+      this.#each((member) => member.carrier(change));
+    } else if (t === "gone") this.#each((member) => member.orphan());
+    else if (t === "end") this.#each((member) => member.ended(closed));
+  }
+
+  #each(call) {
+    for (const member of [...this.members]) call(member);
+  }
+
+  /** A member's own stream has moved. */
+  told(member) {
+    if (!member.standing.told) return;
+    if (member.standing.isCarried(this.#tops)) member.compare(this.#tops, this.#flows);
+    else this.#wish();
+  }
+
+  /** Tell the leader what this tab needs, and from where on. */
+  #wish(now = false) {
+    if (!now) {
+      this.#gather ??= setTimeout(() => this.#wish(true), GATHER_MS);
+      return;
+    }
+    clearTimeout(this.#gather);
+    this.#gather = undefined;
+    this.#renewed = Date.now();
+    const need = new Map();
+    for (const { standing } of this.members) {
+      if (!standing.told) continue;
+      for (const channel of standing.channels) lowest(need, channel, standing.parts.get(channel));
+    }
+    this.toLeader({ t: "want", need: [...need] });
+  }
+
+  /** A leader that says nothing any more may be a tab that the browser has stopped: take over. */
+  #watchLeader() {
+    clearTimeout(this.#silence);
+    if (this.#leader !== null || this.silenceMs === 0) return;
+    this.#silence = setTimeout(() => {
+      this.#each((member) => member.detach());
+      if (this.members.size > 0) this.#election.stand(true);
+    }, this.silenceMs * (1 + Math.random() / 8));
+  }
+}
+
+// sharing/standing.js -------------------------------------------------------------------------------------------------
+
+// Where a member stands in each of its channels, and how that compares with where the leader stands (`tops`).
+
+class Standing {
+  channels = [];
+  parts = new Map();
+  tags = new Tags();
+
+  /** A stream of these channels is open; its cursor is `id`. */
+  opened(channels, id) {
+    this.channels = channels ?? [];
+    this.tags.learn(channels, id);
+  }
+
+  move(id) {
+    for (const [channel, part] of this.tags.split(id)) this.parts.set(channel, part);
+  }
+
+  get cursor() {
+    return this.channels.map((channel) => this.parts.get(channel)).join(",");
+  }
+
+  /** Whether all its channels stand somewhere, so that another stream can go on from there. */
+  get told() {
+    return this.channels.length > 0 && this.channels.every((channel) => this.parts.has(channel) && position(this.parts.get(channel)) !== null);
+  }
+
+  isCarried(tops) {
+    return this.channels.every((channel) => tops.has(channel));
+  }
+
+  /** Whether nothing is lacking up to `tops`, of all channels. */
+  isWhole(tops) {
+    return this.isCarried(tops) && this.channels.every((channel) => this.#covers(channel, tops));
+  }
+
+  /** Whether something is lacking for sure. */
+  isBehind(tops) {
+    return this.isCarried(tops) && this.channels.some((channel) => position(tops.get(channel)) !== null && !this.#covers(channel, tops));
+  }
+
+  #covers(channel, tops) {
+    return this.parts.has(channel) && covers(this.parts.get(channel), tops.get(channel));
+  }
+
+  /** What an event of `channel` is here: the `next` one, an `old` one, or one after a `hole`. */
+  place(channel, { epoch, seq }) {
+    const here = seq === undefined ? null : position(this.parts.get(channel));
+    if (here === null) return "next";
+    const known = here.seq === 0 || here.epoch === epoch;
+    if (known && seq <= here.seq) return "old";
+    return known && seq === here.seq + 1 ? "next" : "hole";
+  }
+}
+
+// sharing/member.js ---------------------------------------------------------------------------------------------------
+
+// One `connect` with `shared`: with a stream of its own until the leader's carries it. To its Connection it is a Stream.
+//
+// A member always begins with a stream of its own, which shows that its channels may be read and brings their newest
+// state. Then it asks the tabs' leader to carry its channels. The leader has one stream for the channels of all tabs (the
+// carrier) and repeats its events on a BroadcastChannel, with the position of each; as soon as a member has everything up
+// to the leader's position, it is attached and lets its own stream go. From then on it takes an event only if that is the
+// next one: what it has already is dropped, and a hole makes it go back to a stream of its own, from its own cursor, until
+// it has caught up. So neither a late tab nor the death of a leader loses or repeats an event, and nothing has to be
+// buffered. Tokens never leave their tab: the carrier uses one of the leading tab.
+
+const GRACE_MS = 2000; // how long it waits for a new leader before it helps itself
+
+class Member {
+  state = "connecting";
+  standing = new Standing();
+  options;
+  #spec;
+  #credentials;
+  #listener;
+  #stream = null; // its own; null while it is attached
+  #session = null;
+  #finished = new Finished();
+  #grace;
+  #news = false; // the stream that has opened is what the user waits for
+  #shown = false;
+
+  constructor(spec, options, credentials, listener, lastEventId) {
+    this.#spec = spec;
+    this.options = options;
+    this.#credentials = credentials;
+    this.#listener = listener;
+    this.#alone(lastEventId);
+  }
+
+  get #stopped() {
+    return this.state === "closed";
+  }
+
+  get attached() {
+    return this.#stream === null && !this.#stopped;
+  }
+
+  /** The node's address, without a path of its API. */
+  get node() {
+    return nodeOf(this.#spec.url);
+  }
+
+  get lastEventId() {
+    return this.#stream?.lastEventId ?? this.standing.cursor;
+  }
+
+  reconnect() {
+    if (this.#stream !== null) this.#stream.reconnect();
+    else this.#session?.toLeader({ t: "again" });
+  }
+
+  stop() {
+    if (this.#stopped) return;
+    this.state = "closed";
+    clearTimeout(this.#grace);
+    this.#stream?.stop();
+    this.#session?.leave(this);
+  }
+
+  /** Its own stream, for the leader to go on with as the carrier; null where that cannot be. */
+  give(listener) {
+    const stream = this.#stream;
+    if (stream === null || stream.state !== "open" || (this.options.closeWhenHidden ?? false) !== false) return null;
+    this.#stream = null;
+    stream.listener = listener;
+    return stream;
+  }
+
+  // With a stream of its own ---
+
+  #alone(cursor) {
+    clearTimeout(this.#grace);
+    const listener = {
+      event: (event) => this.#own(event),
+      open: (info) => {
+        this.#news = this.state !== "open";
+        this.#show({ state: "open" }, info);
+      },
+      state: (change) => change.state !== "open" && this.#show(change),
+      error: (error) => this.#listener.error(error),
+      end: (closed) => this.#end(closed),
+      room: (signal) => this.#listener.room?.(signal),
+    };
+    this.#stream = new Stream(this.#spec, this.options, this.#credentials, listener, cursor);
+  }
+
+  #own(event) {
+    if (event.type === "stream.open") {
+      this.standing.opened(event.data?.channels, event.id);
+      this.#join();
+    }
+    this.standing.move(event.id);
+    this.#finished.note(event, this.standing.channels);
+    // Another stream in the middle of the story is nobody's business.
+    if (event.type !== "stream.open" || this.#news) this.#listener.event(event);
+    if (!this.#stopped && this.#stream !== null) this.#session?.told(this);
+  }
+
+  #join() {
+    if (this.#session !== null) return;
+    const user = userOf(this.#credentials.current?.token, this.options);
+    if (user === null) return;
+    if (user.subject !== undefined) this.#credentials.expect(user.subject);
+    this.#session = Session.of(`sse-gateway/1 ${this.node} ${user.name}`, user.subject, this.options.silenceMs);
+    this.#session.join(this);
+  }
+
+  // With the leader's words ---
+
+  /** The leader stands at `tops`. Lets the own stream go if that leaves no hole. */
+  compare(tops, flows) {
+    const { standing } = this;
+    if (this.#stopped || standing.channels.length === 0) return;
+    if (this.attached) {
+      if (standing.isBehind(tops)) this.detach();
+      else if (standing.isCarried(tops)) clearTimeout(this.#grace);
+      else this.orphan();
+    } else if (flows && standing.isWhole(tops) && !this.#listener.full?.()) {
+      clearTimeout(this.#grace);
+      this.#stream.stop();
+      this.#stream = null;
+      this.#show({ state: "open" }, { resumed: true });
+    }
+  }
+
+  /** The leader repeats an event of `channel` (null: of all), after which the channel stands at `part`. */
+  relay(channel, part, parsed) {
+    const { standing } = this;
+    if (!this.attached || (channel !== null && !standing.channels.includes(channel))) return;
+    const event = unwrapped({ ...parsed, lastEventId: "" }, true);
+    const place = this.#listener.full?.() ? "hole" : standing.place(channel, event);
+    if (place === "hole") this.detach();
+    if (place !== "next") return;
+    if (channel !== null) standing.parts.set(channel, part);
+    event.id = this.lastEventId;
+    this.#finished.note(event, standing.channels);
+    this.#listener.event(event);
+    if (this.#finished.are(standing.channels)) this.#end({ reason: "finished" });
+  }
+
+  /** The leader has trouble, or none any more. */
+  carrier(change) {
+    if (this.attached) this.#show(change, { resumed: true });
+  }
+
+  trouble(error) {
+    if (this.attached) this.#listener.error(error);
+  }
+
+  /** There is no leader for it at the moment: one comes soon, or it helps itself. */
+  orphan() {
+    if (!this.attached) return;
+    clearTimeout(this.#grace);
+    this.#grace = setTimeout(() => this.detach(), GRACE_MS);
+  }
+
+  /** Go on with a stream of its own, from where it stands. */
+  detach() {
+    if (this.attached) this.#alone(this.standing.cursor);
+  }
+
+  ended(closed) {
+    if (this.attached) this.#end(closed);
+  }
+
+  /** Changes of stream are nobody's business while events flow on. */
+  #show({ state, retryInMs, reason }, info = {}) {
+    const previous = this.state;
+    if (this.#stopped || state === previous || (state === "connecting" && previous === "open")) return;
+    this.state = state;
+    this.#listener.state({ state, previous, retryInMs, reason });
+    if (state !== "open" || this.#stopped) return;
+    this.#listener.open({ ...info, resumed: info.resumed ?? true, reconnected: this.#shown });
+    this.#shown = true;
+  }
+
+  #end(closed) {
+    if (this.#stopped) return;
+    this.stop();
+    this.#listener.end(closed);
+  }
+}
+
+// connection.js -------------------------------------------------------------------------------------------------------
+
+// What users hold: their handlers and iterators on one source of events, a stream of its own or a share of one.
 
 class Connection {
   #options;
   #source;
   #state = "connecting";
   #handlers = new Map();
-  #iterators = new Set();
+  #queues = new Set();
   #ended = null;
   #finish;
   #onAbort = () => this.close();
@@ -1523,6 +1979,12 @@ class Connection {
     this.#over({ reason: "closed" });
   }
 
+  [Symbol.asyncIterator]() {
+    const queue = new EventQueue(this.#ended, () => this.#queues.delete(queue));
+    this.#queues.add(queue);
+    return queue;
+  }
+
   #listener() {
     return {
       event: (event) => this.#event(event),
@@ -1536,7 +1998,17 @@ class Connection {
   }
 
   get #full() {
-    return [...this.#iterators].some((iterator) => iterator.full);
+    return [...this.#queues].some((queue) => queue.full);
+  }
+
+  /** Waits while somebody has more than can be held. */
+  async #room(signal) {
+    while (!signal.aborted && this.#full) {
+      await new Promise((done) => {
+        for (const queue of this.#queues) queue.whenRoom = done;
+        signal.onabort = done;
+      });
+    }
   }
 
   #event(event) {
@@ -1547,7 +2019,7 @@ class Connection {
     for (const type of [event.type, "*"]) {
       for (const { handler } of [...(this.#handlers.get(type) ?? [])]) this.#call(handler, event);
     }
-    for (const iterator of this.#iterators) iterator.push(event);
+    for (const queue of this.#queues) queue.push(event);
   }
 
   /** Runs a user's function. What it throws is reported and harms nothing. */
@@ -1577,66 +2049,9 @@ class Connection {
     this.#ended = closed;
     this.#options.signal?.removeEventListener("abort", this.#onAbort);
     this.#change({ state: "closed", previous, reason: closed.reason });
-    for (const iterator of this.#iterators) iterator.end(closed);
+    for (const queue of this.#queues) queue.end(closed);
     this.#call(this.#options.onClose, closed);
     this.#finish(closed);
-  }
-
-  /** Waits while an iterator has more than it can hold. */
-  async #room(signal) {
-    while (!signal.aborted && this.#full) {
-      await new Promise((done) => {
-        for (const iterator of this.#iterators) iterator.whenRoom = done;
-        signal.addEventListener("abort", done, { once: true });
-      });
-    }
-  }
-
-  [Symbol.asyncIterator]() {
-    const waiting = [];
-    let wanted = [];
-    let end = this.#ended;
-    const settle = () => {
-      while (wanted.length > 0 && (waiting.length > 0 || end !== null)) {
-        const { yes, no } = wanted.shift();
-        if (waiting.length > 0) yes({ value: waiting.shift(), done: false });
-        else if (end.error) no(end.error);
-        else yes({ value: undefined, done: true });
-      }
-      if (waiting.length < ITERATOR_ROOM) iterator.whenRoom?.();
-    };
-    const iterator = {
-      whenRoom: null,
-      get full() {
-        return waiting.length >= ITERATOR_ROOM;
-      },
-      push: (event) => {
-        waiting.push(event);
-        settle();
-      },
-      end: (closed) => {
-        end = closed;
-        settle();
-      },
-    };
-    this.#iterators.add(iterator);
-    return {
-      next: () =>
-        new Promise((yes, no) => {
-          wanted.push({ yes, no });
-          settle();
-        }),
-      return: async () => {
-        this.#iterators.delete(iterator);
-        waiting.length = 0;
-        end = {};
-        settle();
-        return { value: undefined, done: true };
-      },
-      [Symbol.asyncIterator]() {
-        return this;
-      },
-    };
   }
 }
 
@@ -1644,43 +2059,9 @@ export function connect(asked, options = {}) {
   return new Connection(asked, options);
 }
 
-// Jobs ----------------------------------------------------------------------------------------------------------------
+// progress-stream.js --------------------------------------------------------------------------------------------------
 
-const STATUS_OF = { "job.completed": "completed", "job.failed": "failed", "job.cancelled": "cancelled" };
-const NO_JOB = {
-  kind: "",
-  owner: null,
-  status: "pending",
-  progress: 0,
-  stage: null,
-  message: null,
-  current: null,
-  total: null,
-  result: null,
-  error: null,
-  created_at: null,
-  started_at: null,
-  finished_at: null,
-  items: [],
-  meta: null,
-};
-
-export function applyJobEvent(job, event) {
-  const { type, data } = event;
-  if (typeof data !== "object" || data === null || typeof data.job_id !== "string") return job;
-  if (type === "job.state") return { ...NO_JOB, ...data };
-  const before = job?.job_id === data.job_id ? job : { ...NO_JOB, job_id: data.job_id };
-  if (type === "job.item") {
-    const { job_id, ...item } = data;
-    const at = before.items.findIndex(({ item_id }) => item_id === item.item_id);
-    const items = at < 0 ? [...before.items, item] : before.items.map((old, i) => (i === at ? item : old));
-    return { ...before, items };
-  }
-  if (type === "job.created" || type === "job.started" || type === "job.progress" || TERMINAL.has(type)) {
-    return { ...before, ...data, status: STATUS_OF[type] ?? data.status ?? before.status };
-  }
-  return job;
-}
+// The client of the dialect `tasks`, with the interface that its front ends know.
 
 export function createProgressStream(taskId, options = {}) {
   const { onProgress, onFileUpdate, onComplete, onError, onTaskUpdate, onStateChange, ...rest } = options;

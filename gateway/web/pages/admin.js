@@ -3,7 +3,7 @@ import { Chart } from "./chart.js";
 import { Clients } from "./clients.js";
 import { milliseconds, number, percentile, Rates, since } from "./figures.js";
 import { sending } from "./sending.js";
-import { $, call, CallError, dev, devToken, h, tell } from "./ui.js";
+import { $, call, CallError, demo, dev, devToken, h, tell } from "./ui.js";
 
 const EVERY_MS = 2000;
 let token = "";
@@ -31,6 +31,14 @@ async function ask(path, options = {}) {
 const clients = new Clients(ask);
 sending(ask, clients);
 
+/** In dev nodes have the names that the demo page gives them. */
+let names = new Map();
+async function learnNames(nodes) {
+  if (!demo || nodes.every((node) => names.has(node.id))) return;
+  const lab = await call("dev/lab").catch(() => null);
+  names = new Map((lab?.nodes ?? []).map((node) => [node.id, `node ${node.name}`]));
+}
+
 function showNodes(stats, perNode) {
   const rows = stats.nodes.map((node) => {
     const state = h("span", { class: `state ${node.draining ? "warn" : "good"}` }, node.draining ? "stopping" : "up");
@@ -38,7 +46,7 @@ function showNodes(stats, perNode) {
     return h(
       "tr",
       {},
-      h("th", { scope: "row", class: "mono" }, node.id),
+      h("th", names.has(node.id) ? { scope: "row", title: node.id } : { scope: "row", class: "mono" }, names.get(node.id) ?? node.id),
       h("td", {}, state),
       h("td", { class: "number" }, number(node.connections)),
       h("td", { class: "number" }, number(node.clients)),
@@ -79,6 +87,7 @@ async function refresh() {
       freshAt = Date.now();
       $("sign-in").hidden = true;
       $("panel").hidden = false;
+      await learnNames(stats.nodes);
       showFigures(stats);
       await clients.refresh();
       tell($("problem"));

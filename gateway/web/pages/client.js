@@ -128,7 +128,7 @@ $("join").addEventListener("submit", (event) => {
   $("join-button").disabled = true;
   join(name).catch((error) => {
     setState($("state"), "not joined");
-    tell($("problem"), error.message);
+    tell($("problem"), error.message.replace("The subject", "The name"));
     controls();
   });
 });

@@ -1,54 +1,41 @@
 // The demo page: starts a job, and lets every dialect tell of it.
-import { applyJobEvent } from "./sse-client.js";
 import { DIALECTS } from "./dialects.js";
 import { lab } from "./lab.js";
 import { Pane } from "./pane.js";
-import { $, announce, call, demo, dev, h, root, setState, tell } from "./ui.js";
+import { STATUS } from "./sight.js";
+import { $, announce, call, demo, dev, devToken, root, setState, tell } from "./ui.js";
 
 const HIDDEN_MS = 3000;
 const client = `demo-${crypto.getRandomValues(new Uint32Array(1))[0].toString(36)}`;
-const STATUS = {
-  pending: ["pending", "warn"],
-  active: ["active", "warn"],
-  completed: ["completed", "good"],
-  failed: ["failed", "bad"],
-  cancelled: ["cancelled", "bad"],
-};
+const OVER = new Set(["completed", "failed", "cancelled"]);
 
 let job = null;
 let other = null;
 
-const panes = DIALECTS.map((dialect) => new Pane(dialect, (frame) => dialect.name === "native" && step(frame)));
+// What a client hears needs a client of this page, so it is told where this page starts jobs.
+const panes = DIALECTS.filter(({ name }) => demo || name !== "clients").map((dialect) => new Pane(dialect));
+const native = panes[0];
+native.onSight = showJob;
 $("panes").append(...panes.map((pane) => pane.element));
 
-function step(frame) {
-  let data;
-  try {
-    data = JSON.parse(frame.data);
-  } catch {
-    return;
-  }
-  const next = applyJobEvent(job, { type: frame.event ?? "message", data, raw: frame.data, id: frame.id ?? "" });
-  if (next !== job) showJob((job = next));
-}
-
-function showJob(now) {
-  if (!now) return;
-  const [word, kind] = STATUS[now.status];
+function showJob(sight) {
+  job = sight.job;
+  const [word, kind] = STATUS[job.status];
   if ($("job-state").textContent !== word) announce(`The job is ${word}`);
   setState($("job-state"), word, kind);
-  $("job-id").textContent = now.job_id;
-  const of = now.current != null && now.total != null ? ` (${now.current} of ${now.total})` : "";
-  $("job-message").textContent = now.status === "failed" ? (now.error?.message ?? "") : now.status === "active" && now.message ? `${now.message}${of}` : "";
-  $("bar").value = now.status === "completed" ? 100 : now.progress;
-  $("items").replaceChildren(...(now.items ?? []).map((item) => h("li", {}, h("code", {}, item.filename ?? item.item_id), ` ${item.status ?? ""} ${item.progress ?? 0} %`)));
-  $("result").replaceChildren(...pictures(now.result).map((src) => h("img", { class: "result", src, alt: "A picture that the job made" })));
+  $("job-id").textContent = job.job_id;
+  $("job-message").textContent = sight.message;
+  $("bar").value = job.status === "completed" ? 100 : job.progress;
+  running(OVER.has(job.status) ? null : job.kind);
 }
 
-/** Pictures inside of a result, which the demo's worker makes as data: URLs. */
-function pictures(result) {
-  const texts = [result?.imageUrl, result?.url, result?.poster, ...(Array.isArray(result?.output) ? result.output : [])];
-  return texts.filter((text) => typeof text === "string" && text.startsWith("data:image/"));
+/** Mark the button whose job runs; null: none does. */
+function running(kind) {
+  for (const button of $("kinds").children) {
+    if (button.dataset.kind === kind) button.setAttribute("aria-current", "true");
+    else button.removeAttribute("aria-current");
+  }
+  $("cancel").hidden = kind === null;
 }
 
 /** The node under its other name, where the browser has six more connections; null where there is none. */
@@ -64,15 +51,28 @@ async function otherName() {
   }
 }
 
+/** As before the first job. */
+function nothing() {
+  $("no-job").hidden = false;
+  $("running").hidden = $("cancel").hidden = true;
+  setState($("job-state"), "none yet");
+}
+
+/** Show that something begins, also on a screen that ends above it. */
+function begin(word) {
+  $("no-job").hidden = true;
+  $("running").hidden = false;
+  setState($("job-state"), word, "warn");
+  $("now").scrollIntoView({ block: "nearest", behavior: matchMedia("(prefers-reduced-motion: reduce)").matches ? "auto" : "smooth" });
+}
+
 async function follow(id, kind) {
   job = null;
   history.replaceState(null, "", `#${encodeURIComponent(id)}`); // a reload goes on watching it
-  $("now").hidden = false;
+  begin("connecting…");
   $("job-id").textContent = id;
-  setState($("job-state"), "connecting…", "warn");
-  $("items").replaceChildren();
-  $("result").replaceChildren();
   $("job-message").textContent = "";
+  running(kind);
   $("bar").value = 0;
   other ??= await otherName();
   // Without a second name the six connections must do for the page's own calls too.
@@ -84,16 +84,29 @@ async function follow(id, kind) {
 
 async function start(kind) {
   tell($("problem"));
-  $("now").hidden = false;
-  setState($("job-state"), "starting…", "warn");
+  begin("starting…");
   try {
-    const body = { kind, fail: $("fail").checked, notify: client };
+    const body = { kind, speed: $("speed").value, fail: $("fail").checked, notify: client };
     const started = await call("dev/jobs", { method: "POST", body });
     await follow(started.job_id, kind);
   } catch (error) {
-    $("now").hidden = job === null;
-    showJob(job);
+    if (job) showJob(native.seen);
+    else nothing();
     tell($("problem"), error.message);
+  }
+}
+
+async function cancel() {
+  tell($("problem"));
+  $("cancel").disabled = true;
+  try {
+    // In dev jobs are nobody's, so it takes an administrator.
+    const token = dev ? await devToken("demo-page", "admin") : $("token").value.trim();
+    await call(`v1/jobs/${encodeURIComponent($("job-id").textContent)}/cancel`, { method: "POST", token });
+  } catch (error) {
+    tell($("problem"), `Not cancelled. ${error.message}`);
+  } finally {
+    $("cancel").disabled = false;
   }
 }
 
@@ -112,6 +125,11 @@ $("watch").addEventListener("submit", (event) => {
   event.preventDefault();
   watch($("job").value.trim());
 });
+$("cancel").addEventListener("click", cancel);
+$("raw").addEventListener("change", () => {
+  $("panes").classList.toggle("raw", $("raw").checked);
+  panes.forEach((pane) => pane.toEnd());
+});
 $("cut").addEventListener("click", () => panes.forEach((pane) => pane.cut()));
 
 if (location.hash.length > 1 && dev) watch(decodeURIComponent(location.hash.slice(1)));
@@ -123,7 +141,7 @@ document.addEventListener("visibilitychange", () => {
   else panes.forEach((pane) => pane.resume());
 });
 
-$("kinds").hidden = $("fail-label").hidden = !demo;
+$("raw").checked = false; // a browser that goes back may have kept it
 $("token-field").hidden = dev;
 if (demo) lab((text, kind) => panes.forEach((pane) => pane.note(text, kind)));
-else tell($("no-lab"), "Starting jobs, killing nodes and pulling Redis away are offered by sse-gateway dev. Here you can watch a job that exists.");
+else tell($("no-lab"), dev ? "Its jobs, and what takes nodes and Redis away, are left out with --no-demo." : "More to break has sse-gateway dev, on a developer's machine.");

@@ -21,15 +21,21 @@ export function fields(frame) {
   return found;
 }
 
-/** Why the node asks not to come back after this frame, empty where it does not. Pure. */
-export function farewell({ event, data }) {
-  if (event !== "stream.close") return "";
+/** What a frame says: {event, data}, where data that is no JSON object is an empty one. Pure. */
+export function said({ event, data = "" }) {
+  let found = null;
   try {
-    const { reason, message, reconnect } = JSON.parse(data);
-    return reconnect === false ? (reason === "finished" ? ENDED : message || reason || "the node has ended the stream for good") : "";
+    found = JSON.parse(data);
   } catch {
-    return "";
+    // It says nothing that could be read.
   }
+  return { event, data: typeof found === "object" && found !== null ? found : {} };
+}
+
+/** Why the node asks not to come back after this was said, empty where it does not. Pure. */
+export function farewell({ event, data: { reason, message, reconnect } }) {
+  if (event !== "stream.close" || reconnect !== false) return "";
+  return reason === "finished" ? ENDED : message || reason || "the node has ended the stream for good";
 }
 
 export class RawStream {
@@ -40,8 +46,8 @@ export class RawStream {
   #held = null;
   #letGo = () => {};
 
-  /** `on` has frame(text, fields), opened(resumedAt), lost(why, waitMs), ended(why). `final` is a function of a frame's
-   *  fields: whether the story is over, so that an end is no loss. */
+  /** `on` has frame(text, fields, said), opened(resumedAt), lost(why, waitMs), ended(why). `final` is a function of what a
+   *  frame says: whether the story is over, so that an end is no loss. */
   constructor(url, { token = "", on, final }) {
     this.url = url;
     this.token = token;
@@ -134,7 +140,8 @@ export class RawStream {
     const found = fields(text);
     if (found.id !== undefined) this.cursor = found.id;
     if (/^\d+$/.test(found.retry ?? "")) this.#retryMs = Math.min(Number(found.retry), 2000);
-    this.over ||= this.final(found) ? ENDED : farewell(found);
-    this.on.frame(text, found);
+    const says = said(found);
+    this.over ||= this.final(says) ? ENDED : farewell(says);
+    this.on.frame(text, found, says);
   }
 }

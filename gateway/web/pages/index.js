@@ -1,5 +1,6 @@
 // The start page: commands to copy, and how this node is.
-import { $, call, copyButtons, setState } from "./ui.js";
+import { number } from "./figures.js";
+import { $, call, copyButtons, dev, devToken, setState } from "./ui.js";
 
 copyButtons();
 
@@ -14,5 +15,23 @@ async function look() {
   }
 }
 
+let token = "";
+/** Over all nodes; only in dev, where anybody may know. */
+async function count() {
+  if (!dev || document.hidden) return;
+  try {
+    token ||= await devToken("start-page", "stats");
+    const { totals } = await call("v1/stats", { token });
+    $("streams").textContent = number(totals.connections);
+    $("clients").textContent = number(totals.clients);
+    $("delivered").textContent = number(totals.events_delivered);
+    $("live").hidden = false;
+  } catch (error) {
+    if (error.status === 401) token = "";
+  }
+}
+
 look();
+count();
+setInterval(count, 2000);
 setInterval(look, 5000);

@@ -1,9 +1,14 @@
-// One dialect's pane: its frames as they arrive, and marks where the connection was lost and went on.
+// One dialect's pane: what its front end shows, marks where the connection was lost and went on, and behind a switch
+// the frames as they arrive.
 import { fields, RawStream } from "./frames.js";
+import { Sight } from "./sight.js";
+import { NOTHING } from "./sights.js";
 import { announce, clock, h, setState } from "./ui.js";
 
 const MOST = 300;
-const LONGEST = 320;
+const LONGEST = 1200;
+/** A picture inside of an event, of which the beginning will do. */
+const PICTURE = /(data:[\w/+.-]+;base64,[\w+/]{8})[\w+/=]+/g;
 const AT_ONCE_MS = 300;
 /** What a node says of the connection itself: nothing that could have been missed. */
 const OWN = /^event: ?(stream\.|__)|^data: ?\{"type":"connected"/m;
@@ -13,18 +18,23 @@ export class Pane {
   #caught = 0;
   #resumed = 0;
 
-  constructor(dialect, onFrame) {
+  /** Told what this front end shows, whenever that has changed. */
+  onSight = () => {};
+
+  constructor(dialect) {
     this.dialect = dialect;
-    this.onFrame = onFrame;
-    this.state = h("span", { class: "state" }, "idle");
+    this.seen = NOTHING;
+    this.sight = new Sight(dialect.name, dialect.shows, dialect.bar);
+    this.state = h("span", { class: "state" }, "no job yet");
     this.resumes = h("span", { class: "hint" });
     this.path = h("code", { class: "path" });
-    this.frames = h("div", { class: "frames", tabindex: "0", role: "region", "aria-label": `Frames of ${dialect.name}` });
-    const title = h("h2", { id: `pane-${dialect.name}` }, dialect.name);
+    this.frames = h("div", { class: "frames", tabindex: "0", role: "region", "aria-label": `Connection and frames of ${dialect.name}` });
+    const title = h("h3", { id: `pane-${dialect.name}` }, dialect.name);
     this.element = h(
       "section",
       { class: "pane", "aria-labelledby": title.id },
       h("header", {}, h("div", { class: "row end" }, title, h("span", { class: "row" }, this.resumes, this.state)), h("span", { class: "hint" }, dialect.about), this.path),
+      this.sight.element,
       this.frames,
     );
   }
@@ -38,21 +48,23 @@ export class Pane {
     this.frames.replaceChildren();
     this.resumes.textContent = "";
     this.#resumed = 0;
+    this.seen = NOTHING;
+    this.sight.clear();
     const why = this.dialect.why?.(job);
     this.element.classList.toggle("idle", Boolean(why));
     if (why) {
       this.path.textContent = "";
-      this.#mark(why, "");
+      this.sight.clear(why);
       return setState(this.state, "not for this job");
     }
     const url = new URL(this.dialect.url(job), base);
-    this.path.textContent = `GET ${url.pathname}${url.search}`;
+    this.path.replaceChildren(...breakable(`GET ${url.pathname}${url.search}`));
     setState(this.state, "connecting…", "warn");
     this.#stream = new RawStream(url, {
       token,
       final: this.dialect.final,
       on: {
-        frame: (text, found) => this.#show(text, found),
+        frame: (text, found, says) => this.#show(text, found, says),
         opened: (cursor) => this.#opened(cursor),
         lost: (reason, waitMs) => this.#lost(reason, waitMs),
         ended: (reason) => this.#ended(reason),
@@ -109,19 +121,23 @@ export class Pane {
     this.#mark(`The end: ${reason}.`, "");
   }
 
-  #show(text, found) {
+  #show(text, found, says) {
     if (found.data !== undefined && !OWN.test(text)) this.#caught += 1;
     const frame = h("pre");
     for (const line of text.split("\n")) {
       const [name] = Object.keys(fields(line));
-      const shown = line.length > LONGEST ? `${line.slice(0, LONGEST)}… (${line.length} characters)` : line;
-      frame.append(h("span", { class: `f-${name}` }, shown), "\n");
+      const short = line.replace(PICTURE, "$1…");
+      const shown = short.length > LONGEST ? `${short.slice(0, LONGEST)}… (${line.length} characters)` : short;
+      frame.append(h("span", { class: `f-${name}` }, ...breakable(shown)), "\n");
     }
     this.#add(frame);
     if (found.event === "stream.reset") this.#mark("Something was lost that cannot be replayed: the state begins anew", "bad");
     if (found.event === "stream.degraded") this.#mark("The node has lost Redis", "bad");
     if (found.event === "stream.recovered") this.#mark("The node has Redis again", "good");
-    this.onFrame(found);
+    const next = this.dialect.see(this.seen, says);
+    if (next === this.seen) return;
+    this.sight.show((this.seen = next));
+    this.onSight(next);
   }
 
   #mark(text, kind) {
@@ -133,6 +149,15 @@ export class Pane {
     const atEnd = box.scrollTop + box.clientHeight > box.scrollHeight - 40;
     box.append(element);
     while (box.children.length > MOST) box.firstChild.remove();
-    if (atEnd) box.scrollTop = box.scrollHeight;
+    if (atEnd) this.toEnd();
   }
+
+  toEnd() {
+    this.frames.scrollTop = this.frames.scrollHeight;
+  }
+}
+
+/** A text that may go on in a new line after its commas and slashes, not in mid-word. */
+function breakable(text) {
+  return text.split(/(?<=[,/?&])/).flatMap((part) => [part, h("wbr")]);
 }

@@ -52,7 +52,7 @@ async function send(ask, clients) {
   const { receipts } = await ask("v1/events", { method: "POST", body: events.length === 1 ? events[0] : events });
   if (to === "everybody") return { said: `Sent to everybody: number ${receipts[0].seq} of broadcast.` };
   if (names.length > 1) return { said: `Sent to ${names.length} clients.` };
-  const said = `Sent to ${names[0]}: number ${receipts[0].seq} of its channel.`;
+  const said = `Sent to ${names[0]}: event ${receipts[0].seq} on ${channels[0]}.`;
   // It is sent, whatever this question comes to.
   const heard = await clients.has(names[0]).catch(() => true);
   return { said: heard ? said : `${said} Nobody is listening there now: a page that comes back gets it, a new one does not.`, heard };

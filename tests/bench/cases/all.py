@@ -4,9 +4,24 @@ from __future__ import annotations
 
 from typing import Final, Protocol
 
-from tests.bench.cases import burst, connect, dialects, growth, memory, mix, nodes, publish, resume, steady, viewers
+from tests.bench.cases import (
+    attacks,
+    burst,
+    connect,
+    dialects,
+    growth,
+    memory,
+    mix,
+    nodes,
+    processes,
+    publish,
+    resume,
+    steady,
+    viewers,
+    workers,
+)
 from tests.bench.measurement import Row
-from tests.bench.options import Options
+from tests.bench.options import RunOptions
 
 
 class Case(Protocol):
@@ -18,7 +33,7 @@ class Case(Protocol):
     def SUMMARY(self) -> str: ...
     @property
     def COLUMNS(self) -> tuple[str, ...]: ...
-    def run(self, options: Options) -> list[Row]: ...
+    def run(self, options: RunOptions) -> list[Row]: ...
 
 
 _ALL: Final[tuple[Case, ...]] = (
@@ -33,5 +48,8 @@ _ALL: Final[tuple[Case, ...]] = (
     growth,
     dialects,
     nodes,
+    processes,
+    attacks,
+    workers,
 )
 CASES: Final[dict[str, Case]] = {case.NAME: case for case in _ALL}

@@ -8,7 +8,7 @@ from typing import Final
 
 from tests.bench.audience import Audience, audience
 from tests.bench.measurement import Row, Sample
-from tests.bench.options import Options
+from tests.bench.options import RunOptions
 from tests.bench.progress import show
 from tests.bench.rounds import alternate
 from tests.bench.systems import choice
@@ -20,7 +20,7 @@ def compare(
     setting: str,
     kinds: list[type[System]],
     connections: int,
-    options: Options,
+    options: RunOptions,
     rounds: int,
     measure: Callable[[Audience], Sample],
 ) -> list[Row]:

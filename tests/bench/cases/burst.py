@@ -8,7 +8,7 @@ from tests.bench import programs
 from tests.bench.audience import Audience
 from tests.bench.cases.broadcast import compare
 from tests.bench.measurement import Row, Sample
-from tests.bench.options import Options
+from tests.bench.options import RunOptions
 from tests.bench.systems.floor import Floor, JoinedFloor
 from tests.bench.systems.gateway import Gateway
 from tests.bench.systems.handwritten import Handwritten
@@ -20,7 +20,7 @@ SUMMARY: Final = "broadcast as fast as can be, to 1,000 and 10,000 connections"
 COLUMNS: Final = ("deliveries_per_s", "cpu_us", "p50_ms", "p99_ms")
 
 
-def run(options: Options) -> list[Row]:
+def run(options: RunOptions) -> list[Row]:
     rows = []
     for connections in options.connections_or(1000, 10_000):
 

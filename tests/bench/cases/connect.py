@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 from tests.bench.audience import settle
 from tests.bench.load import Request
 from tests.bench.measurement import Row, Sample
-from tests.bench.options import Options
+from tests.bench.options import RunOptions
 from tests.bench.rounds import alternate
 from tests.bench.systems import choice
 from tests.bench.systems.floor import Floor
@@ -40,10 +40,17 @@ class Contestant(NamedTuple):
         return ", ".join(filter(None, (self.system.label, self.variant)))
 
 
-def run(options: Options) -> list[Row]:
+def run(options: RunOptions) -> list[Row]:
+    systems = choice.pick([Floor, Nchan, NchanRedis, Handwritten, Gateway], options.systems)
+    with ExitStack() as parts:
+        crowd = [each for system in systems for each in contestants(parts.enter_context(system))]
+        return compare(crowd, options, NAME)
+
+
+def compare(crowd: list[Contestant], options: RunOptions, case: str) -> list[Row]:
+    """A row for each, from rounds in turns."""
     streams = options.connections_or(3000)[0]
     users = itertools.count()
-    systems = choice.pick([Floor, Nchan, NchanRedis, Handwritten, Gateway], options.systems)
 
     def measure(each: Contestant) -> Sample:
         count = min(streams, each.system.most_connections)
@@ -56,11 +63,9 @@ def run(options: Options) -> list[Row]:
         settle(each.system)
         return Sample({"opens_per_s": opening.per_second, "cpu_us_per_open": used / count * 1e6})
 
-    with ExitStack() as parts:
-        crowd = [each for system in systems for each in contestants(parts.enter_context(system))]
-        found = alternate(crowd, options.rounds_or(5), measure, lambda each: each.label, NAME)
+    found = alternate(crowd, options.rounds_or(5), measure, lambda each: each.label, case)
     return [
-        Row(NAME, f"{streams:,} streams", each.name, each.label, samples)
+        Row(case, f"{streams:,} streams", each.name, each.label, samples)
         for each, samples in zip(crowd, found, strict=True)
     ]
 

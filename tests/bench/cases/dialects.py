@@ -9,7 +9,7 @@ from tests.bench import payload
 from tests.bench.audience import settle
 from tests.bench.load import Request
 from tests.bench.measurement import Row, Sample
-from tests.bench.options import Options
+from tests.bench.options import RunOptions
 from tests.bench.rounds import alternate
 from tests.bench.systems.gateway import Gateway
 
@@ -37,7 +37,7 @@ DIALECTS: Final = (
 )
 
 
-def run(options: Options) -> list[Row]:
+def run(options: RunOptions) -> list[Row]:
     connections = options.connections_or(1000)[0]
     events = round(RATE * options.seconds_or(2.0))
     with Gateway() as system:

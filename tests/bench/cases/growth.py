@@ -7,7 +7,7 @@ from typing import Final
 from tests.bench.audience import Audience
 from tests.bench.cases.broadcast import STEADY_RATE, compare
 from tests.bench.measurement import Row, Sample
-from tests.bench.options import Options
+from tests.bench.options import RunOptions
 from tests.bench.systems.floor import Floor
 from tests.bench.systems.gateway import Gateway
 from tests.bench.systems.nchan import Nchan
@@ -19,7 +19,7 @@ COLUMNS: Final = ("cpu_us", "cpu_us_per_event", "p50_ms", "p99_ms")
 SIZES: Final = (500, 1000, 2000, 4000, 8000)
 
 
-def run(options: Options) -> list[Row]:
+def run(options: RunOptions) -> list[Row]:
     """The same number of deliveries per second in each setting."""
     rows = []
     for connections in options.connections_or(*SIZES):

@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 from tests.bench.audience import settle
 from tests.bench.load import Request
 from tests.bench.measurement import Row, Sample
-from tests.bench.options import Options
+from tests.bench.options import RunOptions
 from tests.bench.progress import show
 from tests.bench.systems import choice
 from tests.bench.systems.gateway import Gateway
@@ -36,7 +36,7 @@ class Contestant(NamedTuple):
         return ", ".join(filter(None, (self.system.label, self.variant)))
 
 
-def run(options: Options) -> list[Row]:
+def run(options: RunOptions) -> list[Row]:
     """One round for each: a process's memory does not vary from round to round, but each takes a fresh one."""
     rows = []
     for connections in options.connections_or(10_000):
@@ -46,7 +46,7 @@ def run(options: Options) -> list[Row]:
     return rows
 
 
-def contestants(connections: int, options: Options) -> list[Contestant]:
+def contestants(connections: int, options: RunOptions) -> list[Contestant]:
     found = []
     for system in choice.pick([Nchan, NchanRedis, Handwritten, Gateway], options.systems):
         count = min(connections, system.most_connections) + WARM_UP

@@ -9,7 +9,7 @@ from typing import Final
 from tests.bench.audience import Audience, audience
 from tests.bench.load import Request
 from tests.bench.measurement import Row, Sample
-from tests.bench.options import Options
+from tests.bench.options import RunOptions
 from tests.bench.progress import show
 from tests.bench.rounds import alternate
 from tests.bench.systems import choice
@@ -30,7 +30,7 @@ TOPIC_EVENTS_PER_S: Final = 50
 RATE: Final = BROADCASTS_PER_S + JOB_EVENTS_PER_S + TOPIC_EVENTS_PER_S
 
 
-def run(options: Options) -> list[Row]:
+def run(options: RunOptions) -> list[Row]:
     jobs = [f"job:{number}" for number in range(JOBS)]
     topics = [f"topic:{number}" for number in range(TOPICS)]
     channels = [SHARED] * LISTENERS + jobs + topics * PER_TOPIC

@@ -8,7 +8,7 @@ from typing import Final
 from tests.bench.audience import Audience, settle
 from tests.bench.load import LoadClient
 from tests.bench.measurement import Row, Sample
-from tests.bench.options import Options
+from tests.bench.options import RunOptions
 from tests.bench.progress import show
 from tests.bench.rounds import alternate
 from tests.bench.systems.gateway import Gateway
@@ -21,7 +21,7 @@ STEADY: Final = 15
 """Events per second."""
 
 
-def run(options: Options) -> list[Row]:
+def run(options: RunOptions) -> list[Row]:
     connections = options.connections_or(2000)[0]
     channels = [SHARED] * connections
     with ExitStack() as parts:

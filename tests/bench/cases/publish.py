@@ -16,7 +16,7 @@ from publisher import AsyncPublisher, Publisher
 from tests.bench import payload
 from tests.bench.audience import Audience, audience
 from tests.bench.measurement import Row, Sample
-from tests.bench.options import Options
+from tests.bench.options import RunOptions
 from tests.bench.processes import cpu_seconds, give_own_core
 from tests.bench.rounds import alternate
 from tests.bench.systems import choice
@@ -42,11 +42,11 @@ class Way(NamedTuple):
     send: Callable[[int], None]
 
 
-def run(options: Options) -> list[Row]:
+def run(options: RunOptions) -> list[Row]:
     return [*throughput(options), *cost_for_redis(options)]
 
 
-def throughput(options: Options) -> list[Row]:
+def throughput(options: RunOptions) -> list[Row]:
     """Nobody listens. Each way takes turns with bare PUBLISH; Redis has a core of its own."""
     slices = 2 if options.quick else 10
     with ExitStack() as parts:
@@ -124,7 +124,7 @@ def spent(way: Way, count: int, broker: Broker) -> dict[str, float]:
     }
 
 
-def cost_for_redis(options: Options) -> list[Row]:
+def cost_for_redis(options: RunOptions) -> list[Row]:
     """One viewer on one server, so that each event is kept, announced and delivered."""
     count = 500 if options.quick else 3000
     with ExitStack() as parts:

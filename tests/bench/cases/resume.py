@@ -8,7 +8,7 @@ from typing import Final
 
 from tests.bench.audience import Audience, audience, settle
 from tests.bench.measurement import Row, Sample
-from tests.bench.options import Options
+from tests.bench.options import RunOptions
 from tests.bench.progress import show
 from tests.bench.rounds import alternate
 from tests.bench.systems import choice
@@ -22,7 +22,7 @@ COLUMNS: Final = ("caught_up_s", "cpu_s", "redis_cpu_s", "history_reads")
 MISSED: Final = 20
 
 
-def run(options: Options) -> list[Row]:
+def run(options: RunOptions) -> list[Row]:
     clients = options.connections_or(5000)[0]
     own = [f"job:{number}" for number in range(clients)]
     return [
@@ -32,7 +32,7 @@ def run(options: Options) -> list[Row]:
     ]
 
 
-def storm(setting: str, channels: Sequence[str], kinds: list[type[System]], options: Options) -> list[Row]:
+def storm(setting: str, channels: Sequence[str], kinds: list[type[System]], options: RunOptions) -> list[Row]:
     title = f"{len(channels):,} clients, {setting}"
     with ExitStack() as parts:
         crowd = []

@@ -7,7 +7,7 @@ from typing import Final
 from tests.bench.audience import Audience
 from tests.bench.cases.broadcast import STEADY_RATE, compare
 from tests.bench.measurement import Row, Sample
-from tests.bench.options import Options
+from tests.bench.options import RunOptions
 from tests.bench.systems.floor import Floor
 from tests.bench.systems.gateway import Gateway
 from tests.bench.systems.handwritten import Handwritten
@@ -19,7 +19,7 @@ SUMMARY: Final = "broadcast at an even pace: 30 events/s to 1,000 connections, 3
 COLUMNS: Final = ("cpu_us", "p50_ms", "p99_ms", "p999_ms")
 
 
-def run(options: Options) -> list[Row]:
+def run(options: RunOptions) -> list[Row]:
     rows = []
     for connections in options.connections_or(1000, 10_000):
         rate = STEADY_RATE / connections

@@ -8,7 +8,7 @@ from typing import Final
 
 from tests.bench.audience import Audience, audience
 from tests.bench.measurement import Row, Sample
-from tests.bench.options import Options
+from tests.bench.options import RunOptions
 from tests.bench.progress import show
 from tests.bench.rounds import alternate
 from tests.bench.systems import choice
@@ -22,7 +22,7 @@ COLUMNS: Final = ("cpu_us_per_event", "redis_us_per_event", "p50_ms", "p99_ms", 
 RATE: Final = 1500
 
 
-def run(options: Options) -> list[Row]:
+def run(options: RunOptions) -> list[Row]:
     jobs = options.connections_or(2000)[0]
     channels = [f"job:{number}" for number in range(jobs)]
     events = round(RATE * options.seconds_or(3.0))

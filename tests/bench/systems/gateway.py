@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from typing import Any, Final, Self
@@ -9,12 +10,15 @@ from typing import Any, Final, Self
 import redis
 
 from publisher import Publisher
+from publisher.channels import job_channel
+from publisher.keys import channel_keys
 from tests.bench.load import Request
-from tests.bench.processes import give_own_core
+from tests.bench.processes import CORES, give_own_core
 from tests.bench.systems.system import SHARED, System, events
 from tests.support.broker import Broker
-from tests.support.node import Node
+from tests.support.node import SERVE, Node, children
 from tests.support.tokens import token
+from tests.support.waiting import wait_until
 
 PREFIX: Final = "bench"
 BATCH: Final = 100
@@ -31,13 +35,15 @@ SETTINGS: Final[dict[str, Any]] = {
 
 
 class Gateway(System):
-    """One node, or ``nodes`` of them on one Redis; a load client then talks to the first."""
+    """One node, or ``nodes`` of them on one Redis; a load client then talks to the first. With ``processes`` each is so
+    many of them on one port."""
 
     name = "gateway"
     label = "this gateway"
     burst_deliveries = 4_000_000
 
-    def __init__(self, nodes: int = 1, **settings: object) -> None:
+    def __init__(self, nodes: int = 1, processes: int = 1, **settings: object) -> None:
+        self._processes = processes
         self._settings = {**SETTINGS, **settings}
         self._wanted = nodes
         self._parts = ExitStack()
@@ -47,7 +53,9 @@ class Gateway(System):
 
     @property
     def pids(self) -> Sequence[int]:
-        return [node.pid for node in self.nodes]
+        if self._processes == 1:
+            return [node.pid for node in self.nodes]
+        return [pid for node in self.nodes for pid in children(node.pid)]
 
     @property
     def redis_pid(self) -> int | None:
@@ -90,9 +98,17 @@ class Gateway(System):
         for start in range(0, len(wanted), BATCH):
             self.publisher.publish_many(events(wanted[start : start + BATCH]))
 
+    def redis(self) -> redis.Redis:
+        """A connection to its Redis."""
+        return redis.Redis.from_url(self.broker.url)
+
+    def state_key(self, job_id: str) -> str:
+        """Where a job's state is kept."""
+        return channel_keys(PREFIX, job_channel(job_id)).state
+
     def history_reads(self) -> int:
         """How often a history has been read in Redis, by all nodes."""
-        with redis.Redis.from_url(self.broker.url) as client:
+        with self.redis() as client:
             found: Any = client.info("commandstats")
         return int(found.get("cmdstat_xrange", {}).get("calls", 0))
 
@@ -100,15 +116,27 @@ class Gateway(System):
         try:
             self._parts.enter_context(self.broker)
             for number in range(self._wanted):
-                node = self._parts.enter_context(Node(self.broker.url, PREFIX, **self._settings))
+                node = self._parts.enter_context(Node(self.broker.url, PREFIX, command=self._command, **self._settings))
                 give_own_core(node.pid, number)
                 self.nodes.append(node)
+            if self._processes > 1:
+                self._spread()
             self.port = self.nodes[0].port
             self._publisher = self._parts.enter_context(Publisher.from_url(self.broker.url, prefix=PREFIX))
         except BaseException:
             self.__exit__()
             raise
         return self
+
+    @property
+    def _command(self) -> Sequence[str]:
+        return SERVE if self._processes == 1 else (*SERVE, "--processes", str(self._processes))
+
+    def _spread(self) -> None:
+        """Each on a core, also on those of the load client: that all cores serve is what is measured."""
+        wait_until(lambda: len(self.pids) == self._processes * len(self.nodes), "all processes")
+        for number, pid in enumerate(self.pids):
+            os.sched_setaffinity(pid, {CORES[number % len(CORES)]})
 
     def __exit__(self, *error: object) -> None:
         self._parts.close()

@@ -10,7 +10,7 @@ from tests.cluster.world import World
 
 
 @dataclass(frozen=True)
-class Fault:
+class ClusterFault:
     """``strike`` breaks something, holds it broken, and mends it; ``loses_data``: accepted events may be gone from
     Redis, so that clients may be reset. ``sentinel``: it needs a Sentinel trio; ``moving_clock``: nodes
     whose clock can be moved.

@@ -1,0 +1,1 @@
+"""The way to Redis: commands and scripts, the history, and the pub/sub connections."""

@@ -1,0 +1,61 @@
+"""Whether what was read from the history continues a position without a hole."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from publisher.envelope import START, Event, Position
+
+
+class Snapshot(NamedTuple):
+    """A channel as one atomic read found it.
+
+    ``top`` is its newest event; ``events`` are those after the position that was asked for, oldest first, and end at
+    ``top`` unless ``more`` says that a page was full. ``state`` is the raw state hash (jobs) where it was asked for,
+    ``jobs`` the ids of the user's jobs, newest last.
+    """
+
+    top: Position
+    events: list[Event]
+    more: bool = False
+    state: Mapping[bytes, bytes] | None = None
+    jobs: tuple[str, ...] = ()
+
+
+def missed(position: Position, snapshot: Snapshot) -> list[Event] | None:
+    """The events of ``snapshot`` that a reader at ``position`` lacks, or None where something cannot be replayed.
+
+    Every event names the mark of the one before it, so the chain shows a trimmed history, a history that was lost,
+    and numbers that were issued a second time after a failover.
+    """
+    top = snapshot.top
+    if position == top:
+        return []
+    if position.seq >= top.seq or (position != START and position.epoch != top.epoch):
+        return None
+    if snapshot.more and snapshot.events and snapshot.events[-1].seq <= position.seq:
+        return []  # the page ends before this position: nothing is known yet
+    return chain(position, snapshot.events, top if not snapshot.more else None)
+
+
+def loss(position: Position, snapshot: Snapshot) -> str:
+    """The reason of a reset, where :func:`missed` found nothing to replay: the history no longer holds this position,
+    or no longer holds what came after it."""
+    gone = position.epoch != snapshot.top.epoch or position.seq >= snapshot.top.seq
+    return "history_lost" if gone else "history_trimmed"
+
+
+def chain(position: Position, events: list[Event], top: Position | None) -> list[Event] | None:
+    """The events after ``position`` if they form an unbroken chain (up to ``top``, where one is given), else None."""
+    after = [event for event in events if event.seq > position.seq]
+    if not after or not after[0].follows(position):
+        return None
+    # The rule of Event.follows, without a Position for each: a crowd that resumes has thousands of them.
+    epoch, seq, mark = after[0].position
+    for event in after[1:]:
+        seq += 1
+        if event.seq != seq or event.prev != mark or event.epoch != epoch:
+            return None
+        mark = event.mark
+    return None if top is not None and after[-1].position != top else after

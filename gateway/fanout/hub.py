@@ -1,0 +1,315 @@
+"""Who listens to what on this node, and the fan-out. No await, no I/O: time and sockets come from outside.
+
+Everything that one read from Redis brought is taken in one step, and each connection gets it as one piece. A member
+of a channel is *live*: it has everything up to the channel's position. Whoever is not goes through the history until
+it can be spliced in. An event that does not continue the channel's chain is never delivered; its channel is named in
+``suspects``, and the reconciler finds out what is missing.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from typing import Final
+
+from gateway.fanout import continuity, sse
+from gateway.fanout.channel import Channel
+from gateway.fanout.connection import Connection
+from gateway.fanout.continuity import Snapshot
+from gateway.fanout.cursor import part
+from gateway.fanout.encoder import Encoder
+from gateway.fanout.members import Members
+from gateway.fanout.ownership import Owner, new_owners
+from gateway.metrics.counters import Metrics
+from publisher import channels as names
+from publisher.envelope import START, Event, MessageError, Position, decode
+from publisher.job import Job
+
+FLUSH_BATCH: Final = 500
+"""Connections written before the event loop gets a turn."""
+
+
+class Hub:
+    """The set of channels and connections of one node."""
+
+    def __init__(
+        self,
+        metrics: Metrics,
+        *,
+        later: Callable[[Callable[[], None]], object],
+        suspect: Callable[[Channel], None],
+        started: Callable[[Event], None] = lambda event: None,
+    ) -> None:
+        """``later`` runs a callable at the loop's next turn; ``suspect`` is told of a channel whose chain is broken,
+        ``started`` of a job that a worker has taken."""
+        self.channels: dict[str, Channel] = {}
+        self.connections: dict[str, Connection] = {}
+        self.members = Members()
+        self._metrics = metrics
+        self._later = later
+        self._suspect = suspect
+        self._started = started
+        self._dirty: deque[Connection] = deque()
+        self._flushing = False
+
+    # Interest ---
+
+    def channel(self, name: str) -> Channel:
+        """The channel of this name, made if it is new."""
+        channel = self.channels.get(name)
+        if channel is None:
+            channel = self.channels[name] = Channel(name)
+            self._metrics.channels = len(self.channels)
+        channel.idle_since = None
+        return channel
+
+    def sweep(self, now: float, linger_s: float) -> list[Channel]:
+        """Forget channels that nobody has listened to for ``linger_s``; returns them, so that Redis can be told."""
+        gone: list[Channel] = []
+        for channel in list(self.channels.values()):
+            channel.cool()
+            if channel.used or channel.watchers:
+                channel.idle_since = None
+            elif channel.idle_since is None:
+                channel.idle_since = now
+            elif now - channel.idle_since >= linger_s:
+                del self.channels[channel.name]
+                gone.append(channel)
+        self._metrics.channels = len(self.channels)
+        return gone
+
+    def admit(self, connection: Connection) -> None:
+        """Take in a connection, which is no member of its channels yet."""
+        self.connections[connection.id] = connection
+
+    def discard(self, connection: Connection) -> None:
+        """Forget a connection; its place is free at once."""
+        for channel in connection.channels:
+            self.members.remove(channel, connection)
+        self.connections.pop(connection.id, None)
+
+    # What Redis brings --------------------------------------------------------------------------------------------
+
+    def receive(self, messages: Iterable[tuple[str, bytes]]) -> None:
+        """Take in everything that one read brought: (channel, message) in the order of arrival."""
+        arrived: dict[Channel, list[Event]] = {}
+        for name, message in messages:
+            channel = self.channels.get(name)
+            if channel is None:
+                continue  # lingering: nobody is here any more
+            self._metrics.events_received += 1
+            try:
+                event = decode(name, message)
+            except MessageError as error:
+                if message:  # else somebody tries out whether he may announce, as the doctor does
+                    self._metrics.unreadable.note("message", why=str(error))
+                    self._suspect(channel)
+                continue
+            arrived.setdefault(channel, []).append(event)
+            if event.type == names.STARTED:
+                self._started(event)
+        for channel, events in arrived.items():
+            self._arrive(channel, events)
+            channel.stir()
+        self.flush()
+
+    def _arrive(self, channel: Channel, events: list[Event]) -> None:
+        if channel.position is None:
+            for event in events:
+                channel.keep(event)  # the first joiner is reading the history, and continues with these
+            return
+        here = channel.position
+        accepted: list[Event] = []
+        for event in events:
+            if event.follows(here):
+                accepted.append(event)
+                here = event.position
+            else:
+                self._suspect(channel)
+        if accepted:
+            self._fan_out(channel, accepted)
+
+    def learn(self, channel: Channel, snapshot: Snapshot, asked: Position | None) -> bool:
+        """Bring the live members up to what the history says; False where it does not continue what they have.
+
+        ``asked`` is the channel's position when the read was sent: more may have arrived since, so that the
+        snapshot may be older than the channel is now, but it can never lack what was delivered before.
+        """
+        if channel.position is None or asked is None:
+            if channel.position is None:
+                self._begin(channel, snapshot.top)
+            return True
+        events = continuity.missed(asked, snapshot)
+        if events is None:
+            return False
+        here = channel.position
+        news = [event for event in events if event.seq > here.seq]
+        if news and (here.epoch == asked.epoch or asked == START):
+            if continuity.chain(here, news, None) is None:
+                return False
+            self._fan_out(channel, news)
+        return True
+
+    def _begin(self, channel: Channel, top: Position) -> None:
+        """The first read of the history: go on with what came between the subscription and it."""
+        here = top
+        for event in channel.tail:
+            if event.follows(here):
+                here = event.position
+            elif event.seq > here.seq or event.epoch != here.epoch:
+                self._suspect(channel)
+                break
+        channel.move_to(here)
+
+    def reset(self, channel: Channel, snapshot: Snapshot, jobs: list[Job], reason: str) -> None:
+        """Live members have missed what cannot be replayed: tell them, and give them the newest state."""
+        self._metrics.resets[reason] += 1
+        before, old_part = channel.position, channel.part
+        channel.forget_tail()
+        channel.move_to(snapshot.top)
+        if channel.is_job:
+            self._part_with_strangers(channel, [job.owner for job in jobs])
+        if channel.jobs_of is not None:
+            self._begin_anew(channel, reason, before, old_part)
+            return
+        for encoder, members in list(self.members.of(channel).items()):
+            blocks = reset_blocks(encoder, channel.name, reason, jobs, snapshot.top.seq)
+            # Only the last of them moves the cursor: who is cut off in between is told all of it again.
+            parts = [old_part] * (len(blocks) - 1) + [channel.part]
+            frames = [part + b"\n" + block for part, block in zip(parts, blocks, strict=False)]
+            self._deliver(channel, members, frames, before)
+        if channel.is_job and jobs and jobs[0].finished:
+            self._end(channel)
+        self.flush()
+
+    def _begin_anew(self, channel: Channel, reason: str, before: Position | None, old_part: bytes) -> None:
+        """A user's jobs may be hundreds, with megabytes of results: each stream tells them by itself, at its peer's
+        pace. Its cursor stays where it was until they are told, so that who is cut off begins once more."""
+        for encoder, members in list(self.members.of(channel).items()):
+            self._deliver(
+                channel, members, [old_part + b"\n" + block for block in encoder.reset(channel.name, reason)], before
+            )
+            for connection in tuple(members):
+                connection.anew |= {channel}
+                self._leave_behind(connection, channel, before)
+        self.flush()
+
+    # Fan-out ---
+
+    def _fan_out(self, channel: Channel, events: list[Event]) -> None:
+        before = channel.position
+        channel.move_to(events[-1].position)
+        parts = [part(channel.tag, event.position) + b"\n" for event in events]
+        for event in events if channel.keeping else ():
+            channel.keep(event)
+        if channel.is_job:
+            self._part_with_strangers(channel, new_owners(events))
+        for encoder, members in list(self.members.of(channel).items()):
+            frames = [
+                event_part + block
+                for event_part, event in zip(parts, events, strict=True)
+                if (block := encoder.event(event)) is not None
+            ]
+            if frames:
+                self._deliver(channel, members, frames, before)
+                self._metrics.events_delivered[encoder.name] += len(frames) * len(members)
+        self._metrics.fanned_out(events, channel.size)
+        if channel.is_job and events[-1].type in names.TERMINAL_TYPES:
+            self._end(channel)
+
+    def _part_with_strangers(self, channel: Channel, owners: Sequence[Owner]) -> None:
+        """``owners`` of the job that the channel's name has come to stand for: who may not read it, hears no more."""
+        for members in list(self.members.of(channel).values()) if owners else ():
+            for connection in tuple(members):
+                if connection.turned_away(channel, owners):
+                    # At once, and not when its task says the last words: what comes next is not for it.
+                    self.members.remove(channel, connection)
+
+    def _deliver(
+        self, channel: Channel, members: Iterable[Connection], frames: list[bytes], before: Position | None
+    ) -> None:
+        """The hot path: ``frames`` lack only the beginning of their id line, which most connections share."""
+        shared: dict[tuple[bytes, bool], bytes] = {}
+        dirty = self._dirty
+        for connection in tuple(members):  # who falls behind leaves them meanwhile
+            start = connection.id_start(channel)
+            key = (start, connection.chunked)
+            data = shared.get(key)
+            if data is None:
+                whole = [start + frame for frame in frames]
+                data = shared[key] = sse.framed(whole) if connection.chunked else b"".join(whole)
+            first = connection.push(data)
+            if first:
+                dirty.append(connection)
+            elif first is None:
+                self._leave_behind(connection, channel, before)
+
+    def _leave_behind(self, connection: Connection, channel: Channel, before: Position | None) -> None:
+        """There is no room for what came after ``before``: it reads on from the history when the peer has caught up.
+
+        It leaves all its channels, not only this one. A cursor has one part per channel, and one event of another
+        channel that was queued before the missing one is read would say that it had all of this one.
+        """
+        assert before is not None  # there is a member
+        for each in connection.channels:
+            self.members.remove(each, connection)
+        connection.fell_behind(channel, before)
+
+    def _end(self, channel: Channel) -> None:
+        for members in list(self.members.of(channel).values()):
+            for connection in tuple(members):
+                connection.channel_ended(channel)
+
+    # Writing ---
+
+    def queue(self, connection: Connection, data: bytes) -> None:
+        """Give one connection bytes of its own (greetings, replays, heartbeats)."""
+        if connection.push(data, must=True):
+            self._dirty.append(connection)
+
+    def flush(self) -> None:
+        """Write what is waiting, some connections now and the rest at the loop's next turns.
+
+        While some are left, nothing is written here: who is in ``_dirty`` already would be passed over by those who
+        came later, and one turn of the loop would be as long as all that Redis brings. A connection stands in it at
+        most once, because only the first bytes of an empty queue put it there.
+        """
+        if not self._flushing:
+            self._write_some()
+
+    def _write_some(self) -> None:
+        dirty = self._dirty
+        for _ in range(min(FLUSH_BATCH, len(dirty))):
+            dirty.popleft().write_pending()
+        self._flushing = bool(dirty)
+        if self._flushing:
+            self._later(self._write_some)
+
+    # Splicing ---
+
+    def join(self, connection: Connection, channel: Channel) -> None:
+        """Make a connection a live member of one of its channels, of which it has everything up to the channel's own
+        position: one event less, and it would never get it; one more, and it would get it twice. So nothing may run
+        between the look at what it lacks and this."""
+        assert connection.behind[channel] == channel.position, "A stream goes live where its channel is, or not at all."
+        self.members.add(channel, connection)
+        connection.caught_up(channel)
+
+    def tell_all(self, blocks_of: Callable[[Encoder], list[bytes]]) -> None:
+        """Say the same to every connection (degraded, recovered), without an id."""
+        cache: dict[Encoder, list[bytes]] = {}
+        for connection in list(self.connections.values()):
+            blocks = cache.get(connection.encoder)
+            if blocks is None:
+                blocks = cache[connection.encoder] = blocks_of(connection.encoder)
+            if blocks:
+                self.queue(connection, connection.framed(blocks))
+        self.flush()
+
+
+def reset_blocks(encoder: Encoder, channel: str, reason: str, jobs: list[Job], seq: int) -> list[bytes]:
+    """What a stream hears when events were missed that cannot be replayed."""
+    blocks = encoder.reset(channel, reason)
+    for job in jobs:
+        blocks += encoder.state(job, seq)
+    return blocks

@@ -1,0 +1,44 @@
+"""Who is live on which channel. Only the hub changes it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Set
+from typing import Final
+
+from gateway.fanout.channel import Channel
+from gateway.fanout.connection import Connection
+from gateway.fanout.encoder import Encoder
+
+ByEncoder = Mapping[Encoder, Set[Connection]]
+
+_NOBODY: Final[ByEncoder] = {}
+
+
+class Members:
+    """A channel's members by their encoder, so that an event is encoded once for each."""
+
+    def __init__(self) -> None:
+        self._of: dict[Channel, dict[Encoder, set[Connection]]] = {}
+
+    def of(self, channel: Channel) -> ByEncoder:
+        """As they are now: who goes through them while they change takes a copy first."""
+        return self._of.get(channel, _NOBODY)
+
+    def add(self, channel: Channel, connection: Connection) -> None:
+        members = self._of.setdefault(channel, {}).setdefault(connection.encoder, set())
+        if connection not in members:
+            members.add(connection)
+            channel.size += 1
+
+    def remove(self, channel: Channel, connection: Connection) -> None:
+        """Nothing of the last one stays behind."""
+        by_encoder = self._of.get(channel, {})
+        members = by_encoder.get(connection.encoder)
+        if members is None or connection not in members:
+            return
+        members.remove(connection)
+        channel.size -= 1
+        if not members:
+            del by_encoder[connection.encoder]
+            if not by_encoder:
+                del self._of[channel]

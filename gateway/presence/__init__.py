@@ -1,0 +1,1 @@
+"""Who is connected, over all nodes: counted in Redis, read back, and announced."""

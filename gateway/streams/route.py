@@ -1,0 +1,145 @@
+"""A route that answers with a stream: who asks, what for, whether there is room; then the stream itself takes over."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Final
+
+from starlette.requests import Request
+from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from gateway.auth.callers import user_key
+from gateway.auth.principal import Principal
+from gateway.closing import Closing
+from gateway.exceptions import HTTPError, InternalError, Refused, Unavailable, as_http_error, forget_way
+from gateway.fanout.encoder import Encoder
+from gateway.http import responses
+from gateway.limits import Limits
+from gateway.presence.presence import Presence
+from gateway.presence.stream_counts import CountedStream
+from gateway.sockets.protocol import GatewayProtocol
+from gateway.sockets.requests import EXTENSION
+from gateway.streams.opening import Opening
+from gateway.streams.parts import StreamParts
+from gateway.streams.plan import Plan
+
+SECOND_TRY_S: Final = 0.25
+"""After this it is asked again whether a user has room: the end of a stream that was closed just now may still be on
+its way, through a proxy or from another node."""
+
+ELSEWHERE: Final = {"502": 502, "503": 503, "504": 504}
+"""With what a proxy may have a stream refused that this node cannot serve now, and another one may."""
+
+PlanOf = Callable[[Request, Principal], Plan]
+"""Reads the request; may raise :class:`HTTPError` or ``ValueError``. It gets the caller, because some routes mean the
+caller's own channels."""
+
+
+class StreamRoutes:
+    """Makes the routes of a node's streams: ``stream(path, plan, encoder)``. ``encoder`` words the refusals, when there
+    is no plan yet."""
+
+    def __init__(self, parts: StreamParts, limits: Limits, presence: Presence) -> None:
+        self._parts = parts
+        self._limits = limits
+        self._presence = presence
+
+    def __call__(self, path: str, plan: PlanOf, encoder: Encoder) -> Route:
+        return Route(path, StreamRoute(self._parts, self._limits, self._presence, plan, encoder), methods=["GET"])
+
+
+class StreamRoute:
+    """An ASGI application for one stream route."""
+
+    def __init__(self, parts: StreamParts, limits: Limits, presence: Presence, plan: PlanOf, encoder: Encoder) -> None:
+        self._parts = parts
+        self._limits = limits
+        self._presence = presence
+        self._plan = plan
+        self._encoder = encoder
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request = Request(scope)
+        try:
+            answer = await self._serve(request, send)
+        except (HTTPError, ValueError) as raised:
+            answer = self._refusal(request, raised)
+        except Exception:
+            await responses.error_response(InternalError())(scope, receive, send)
+            raise
+        if answer is not None:
+            await answer(scope, receive, send)
+
+    def _refusal(self, request: Request, raised: HTTPError | ValueError) -> ASGIApp:
+        error = Refused(Closing.REDIS_DOWN) if isinstance(raised, Unavailable) else as_http_error(raised)
+        forget_way(error)
+        self._parts.metrics.refused[error.code] += 1
+        for_proxy = _status_for_proxy(request, error)
+        if for_proxy is not None:
+            return responses.error_response(error, for_proxy)
+        if isinstance(error, Refused) and "text/event-stream" in request.headers.get("accept", "").lower():
+            return responses.refused_stream(error.closing, self._encoder)
+        return responses.error_response(error)
+
+    async def _serve(self, request: Request, send: Send) -> ASGIApp | None:
+        """Open the stream, which lives on by itself; or say what is to be answered in its place."""
+        parts, scope = self._parts, request.scope
+        principal = await parts.callers.reader(request)
+        plan = self._plan(request, principal)
+        parts.callers.check_channels(principal, plan.channels)
+        if scope["method"] == "HEAD":
+            return responses.stream_head
+        if parts.streams.draining:
+            raise Refused(Closing.DRAINING)
+        if not parts.subscriptions.up:
+            raise Refused(Closing.REDIS_DOWN)
+        http: GatewayProtocol = scope["extensions"][EXTENSION]
+        if http.lost:
+            return None
+        place = CountedStream(user_key(principal, request), plan.channels)
+        limits, key = self._limits, place.user_key
+        opening = Opening(parts, plan, principal, http, send, _last_event_id(request), limits=limits, user_key=key)
+        limits.enter(time.monotonic(), key)
+        stays = False
+        try:
+            with parts.streams.arriving(opening.arrival), http.while_connected():
+                await self._enter(place)
+                try:
+                    stays = await opening.open(lambda: self._leave(place))
+                finally:
+                    if not stays:
+                        self._presence.leave(place)
+                if not stays:
+                    return responses.no_more
+        finally:
+            if not stays:
+                self._limits.leave()
+        return None
+
+    def _leave(self, place: CountedStream) -> None:
+        self._presence.leave(place)
+        self._limits.leave()
+
+    async def _enter(self, place: CountedStream) -> None:
+        if not await self._presence.arrive(place):
+            await asyncio.sleep(SECOND_TRY_S)
+            if not await self._presence.arrive(place):
+                raise Refused(Closing.USER_LIMIT)
+
+
+def _status_for_proxy(request: Request, error: HTTPError) -> int | None:
+    """What a proxy has asked for, which then asks another node; None where it has not, or any node would say no."""
+    asked = request.headers.get("x-refuse-with")
+    if asked in ELSEWHERE and isinstance(error, Refused) and error.closing is not Closing.USER_LIMIT:
+        return ELSEWHERE[asked]
+    return None
+
+
+def _last_event_id(request: Request) -> str:
+    found = request.headers.get("last-event-id")
+    if found is None:
+        found = request.query_params.get("lastEventId") or request.query_params.get("last_event_id")
+    return found or ""

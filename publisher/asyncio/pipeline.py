@@ -1,0 +1,39 @@
+"""Round trips on connections of redis-py's pool, with commands that are packed already: see the blocking one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import redis.asyncio
+from redis.exceptions import ResponseError
+
+from publisher.redis.versions import opener
+
+
+class AsyncPooledPipeline:
+    """Any number of tasks may share it. Calls mostly travel many at a time, so that it does not pay to keep a
+    connection between them."""
+
+    def __init__(self, client: redis.asyncio.Redis) -> None:
+        self._pool: Any = client.connection_pool
+        self._open = opener(self._pool)
+
+    async def ask(self, packed: Sequence[bytes]) -> list[Any]:
+        """Send packed commands in one go and return a reply or an error reply for each."""
+        connection = await self._open()
+        try:
+            await connection.send_packed_command(packed)
+            return [await _reply(connection) for _ in packed]
+        except BaseException:
+            await connection.disconnect(nowait=True)
+            raise
+        finally:
+            await self._pool.release(connection)
+
+
+async def _reply(connection: Any) -> Any:
+    try:
+        return await connection.read_response()
+    except ResponseError as error:
+        return error

@@ -1,0 +1,181 @@
+"""What is asked of Redis in which order: generators that yield requests and get replies. No I/O.
+
+The blocking and the asyncio publisher drive the same flows; an error of a request is raised where it was yielded. A
+flow that was cut off by an error may be started again with the same entries: they carry their unique ids, so nothing
+is appended twice.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Generator
+from typing import Any, TypeAlias, TypeVar
+
+from publisher import channels, jsontext
+from publisher import job as jobs
+from publisher.core import drafts, job_update, replies, steps
+from publisher.core.given import JobChanges
+from publisher.core.options import Options
+from publisher.core.record import Entry, JobRecord
+from publisher.core.replies import Outcome
+from publisher.core.requests import Effect, ReadJob, Request
+from publisher.core.step import Step, owner_calls
+from publisher.exceptions import JobExists, JobNotFound, finished
+
+T = TypeVar("T")
+Flow: TypeAlias = Generator[Request, Any, T]
+Effects: TypeAlias = Generator[Effect, Any, T]
+"""A flow that also waits, repairs, and sends many calls at once."""
+
+MAX_TURNS = 4
+"""A job that vanishes or changes hands this often within one step is somebody else's problem."""
+
+
+def perform(options: Options, entry: Entry) -> Flow[Outcome]:
+    """Send one event or step; in Cluster also the owner's half."""
+    again = entry.tried
+    call = entry.call(options)
+    entry.tried = True
+    outcome = replies.read((yield call))
+    if isinstance(entry, Step):
+        yield from _tell_owner(options, entry, outcome, again)
+    return outcome
+
+
+def _tell_owner(options: Options, step: Step, outcome: Outcome, again: bool) -> Flow[None]:
+    for call in owner_calls(options, step, outcome.told, retry=again):
+        replies.read((yield call))
+
+
+def deliver(options: Options, record: JobRecord | None, entry: Entry) -> Flow[Outcome]:
+    """Send what a job's worker reports; create the job anew first where it has vanished from Redis."""
+    if record is None:
+        return (yield from perform(options, entry))
+    outcome = Outcome("missing")
+    for _ in range(MAX_TURNS):
+        if record.revival is not None:
+            yield from perform(options, record.revival)
+            record.revival = None
+        outcome = yield from perform(options, entry)
+        if isinstance(entry, Step) and entry.adopt(outcome):
+            continue
+        if outcome.verdict != "missing" or not record.opened:
+            break
+        record.revive()
+    return outcome
+
+
+def create_job(options: Options, step: Step) -> Flow[jobs.Job]:
+    """Register a job and return it; one of the same kind and owner that is there already is returned as it is.
+
+    Raises :class:`JobExists` for another one.
+    """
+    outcome = yield from perform(options, step)
+    if outcome.verdict == "ok":
+        created = jobs.from_event(outcome.told[0].data) if outcome.told else None
+        return created or (yield from _read_back(options, step.job_id, step.owner))
+    # A worker may have been quicker than whoever queued the task.
+    job = yield from get_job(options, step.job_id)
+    if job is None or job.owner != step.owner or jsontext.dump(job.kind) != step.changes["kind"]:
+        raise JobExists(step.job_id, f"There is a job {step.job_id} of another kind or owner; use another id.")
+    return job
+
+
+def get_job(options: Options, job_id: str) -> Flow[jobs.Job | None]:
+    """A job's newest state, or None. Whoever looks at a job also notices that its worker was lost."""
+    job_id = channels.check_job_id(job_id)
+    state = yield ReadJob(_state_key(options, job_id))
+    job = jobs.from_state(state)
+    if job is not None and job.may_be_lost(time.time()):
+        yield from expire_job(options, job_id, job.owner)
+        job = jobs.from_state((yield ReadJob(_state_key(options, job_id))))
+    return job
+
+
+def expire_job(options: Options, job_id: str, owner: str | None) -> Flow[int]:
+    """Let an active job end, or be tried again, if its worker's lease ran out. Returns after how many milliseconds it
+    is to be looked at again; -1: not at all."""
+    step = steps.expire(job_id, owner)
+    for _ in range(MAX_TURNS):
+        outcome = yield from perform(options, step)
+        if outcome.verdict != "owner":
+            break
+        step.owner = outcome.detail
+    return outcome.left_ms
+
+
+def stands(options: Options, job_id: str) -> ReadJob:
+    """The request for a job's status and whether it is paused."""
+    return ReadJob(_state_key(options, job_id), ("status", "paused"))
+
+
+def pause_job(options: Options, job_id: str, *, paused: bool) -> Flow[jobs.Job]:
+    """Pause or resume a job and return it; one that is so already is returned as it is.
+
+    Raises :class:`JobNotFound` and :class:`JobFinished`.
+    """
+    job_id = channels.check_job_id(job_id)
+    job = yield from _existing(options, job_id)
+    if job.finished:
+        raise finished(job_id, job.status)
+    step = steps.pause(job_id, job.owner) if paused else steps.resume(job_id, job.owner)
+    owner = yield from _apply(options, step)
+    return (yield from _read_back(options, job_id, owner))
+
+
+def cancel_job(options: Options, job_id: str) -> Flow[jobs.Job]:
+    """Cancel a job and return it; one that is cancelled already is returned as it is.
+
+    Raises :class:`JobNotFound`, and :class:`JobFinished` for one that completed or failed.
+    """
+    job_id = channels.check_job_id(job_id)
+    job = yield from _existing(options, job_id)
+    if job.status == "cancelled":
+        return job
+    owner = yield from _apply(options, steps.cancel(job_id, job.owner))
+    return (yield from _read_back(options, job_id, owner))
+
+
+def update_job(options: Options, job_id: str, changes: JobChanges) -> Flow[jobs.Job]:
+    """Bring a job to where ``changes`` say it is. Raises ``ValueError`` before anything is sent, and
+    :class:`JobNotFound` or :class:`JobFinished`."""
+    job_id = channels.check_job_id(job_id)
+    job_update.update(options, job_id, None, pending=True, **changes)
+    job = yield from _existing(options, job_id)
+    owner = job.owner
+    for step in job_update.update(options, job_id, owner, pending=job.status == "pending", **changes):
+        step.owner = owner
+        owner = yield from _apply(options, step)
+    if job.finished:
+        raise finished(job_id, job.status)
+    return (yield from _read_back(options, job_id, owner))
+
+
+def _apply(options: Options, step: Step) -> Flow[str | None]:
+    """Send a step of somebody who is not the worker; return the job's owner."""
+    for _ in range(MAX_TURNS):
+        outcome = yield from perform(options, step)
+        if outcome.verdict == "ok":
+            return step.owner
+        if outcome.verdict == "finished":
+            raise finished(step.job_id, outcome.detail or "finished")
+        if outcome.verdict != "owner":
+            break
+        step.owner = outcome.detail
+    raise JobNotFound(step.job_id)
+
+
+def _existing(options: Options, job_id: str) -> Flow[jobs.Job]:
+    job = yield from get_job(options, job_id)
+    if job is None:
+        raise JobNotFound(job_id)
+    return job
+
+
+def _read_back(options: Options, job_id: str, owner: str | None) -> Flow[jobs.Job]:
+    job = yield from get_job(options, job_id)
+    return job if job is not None else jobs.Job(job_id, "", owner)
+
+
+def _state_key(options: Options, job_id: str) -> str:
+    return drafts.destination(options.prefix, channels.job_channel(job_id), options.db).keys[-1]

@@ -1,0 +1,79 @@
+"""A worker that is killed in mid-job: who watches the job is told, though nobody else asks."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+
+import pytest
+
+from publisher import Publisher
+from tests.support.eventsource import EventSource
+from tests.support.node import Node
+from tests.support.tokens import token
+
+
+def _ann() -> str:
+    return token("ann")
+
+
+WORKER = """
+import sys, time
+from publisher import Publisher
+url, prefix, lost = sys.argv[1:]
+pub = Publisher.from_url(url, prefix=prefix)
+job = pub.job("j", kind="media", owner="ann", lease_s=0.5, on_worker_lost=lost)
+job.progress(40)
+sys.stdin.read()
+"""
+PATHS = ["/v1/jobs/j/events", "/v1/jobs/events", "/v1/events?channel=job:j", "/api/v1/sse/jobs/my", "/jobs/j/stream"]
+
+
+class Worker:
+    """A worker at its job, in a process of its own."""
+
+    def __init__(self, url: str, prefix: str, on_worker_lost: str) -> None:
+        code = [sys.executable, "-c", WORKER, url, prefix, on_worker_lost]
+        self._process = subprocess.Popen(code, stdin=subprocess.PIPE)
+
+    def kill(self) -> None:
+        self._process.send_signal(signal.SIGKILL)
+        self._process.communicate()
+
+
+@pytest.mark.parametrize("path", PATHS)
+async def test_whoever_watches_is_told_that_the_worker_is_lost(
+    redis_url: str, prefix: str, start_node: Callable[..., Node], path: str
+) -> None:
+    """Whether the watcher came before the job began, or into the middle of it."""
+    node = start_node()
+    with Publisher.from_url(redis_url, prefix=prefix) as pub:
+        pub.create_job("j", kind="media", owner="ann")
+    async with EventSource(node.base, path, token=_ann()) as early:
+        await early.next_event()
+        worker = Worker(redis_url, prefix, "fail")
+        await early.collect_until(lambda event: "40" in event.data)
+        async with EventSource(node.base, path, token=_ann()) as late:
+            await late.collect_until(lambda event: "40" in event.data)
+            await asyncio.to_thread(worker.kill)
+            for watcher in (early, late):
+                await watcher.collect_until(lambda event: "The worker stopped without a word." in event.data)
+
+
+async def test_a_job_that_its_queue_will_run_again_is_pending(
+    redis_url: str, prefix: str, start_node: Callable[..., Node]
+) -> None:
+    node = start_node()
+    worker = Worker(redis_url, prefix, "wait")
+    async with EventSource(node.base, "/v1/jobs/j/events", token=_ann()) as watcher:
+        await watcher.collect_until(lambda event: "40" in event.data)
+        await asyncio.to_thread(worker.kill)
+        again = json.loads((await watcher.next_of_type("job.retrying")).data)
+        assert (again["status"], again["attempt"]) == ("pending", 2)
+        with Publisher.from_url(redis_url, prefix=prefix) as pub, pub.job("j"):
+            pass
+        assert json.loads((await watcher.next_of_type("job.completed")).data)["attempt"] == 2

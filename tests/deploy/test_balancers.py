@@ -1,0 +1,91 @@
+"""The shipped files of four balancers before real nodes: events at once, drains, deaths, and nobody there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import pytest
+
+from publisher import AsyncPublisher
+from tests.support.balancer import Balancer, caddy, envoy, haproxy, traefik
+from tests.support.eventsource import EventSource, StreamEnded
+from tests.support.http1 import request
+from tests.support.meter import Meter
+from tests.support.node import Node
+from tests.support.waiting import until
+
+PATH = "/v1/events?channel=topic:a"
+OPEN = {"ANONYMOUS": "read", "MAX_CONNECTIONS_PER_USER": 0, "DRAIN_S": 20, "RETRY_MS": "50-100"}
+
+
+@pytest.mark.parametrize("kind", [haproxy, caddy, envoy, traefik])
+async def test_streams_outlive_their_nodes_and_browsers_the_time_without_any(
+    kind: Callable[[Path, int, Sequence[int]], list[str]],
+    start_node: Callable[..., Node],
+    redis_url: str,
+    prefix: str,
+    tmp_path: Path,
+) -> None:
+    """Each event is published when the one before has come. A draining node gets no new stream after a second."""
+    nodes = [start_node(**OPEN) for _ in range(3)]
+    leaving, dying, staying = nodes
+    async with AsyncExitStack() as stack:
+        balancer = stack.enter_context(Balancer(kind, tmp_path, *(node.port for node in nodes)))
+        pub = await stack.enter_async_context(AsyncPublisher.from_url(redis_url, prefix=prefix))
+
+        async def opened() -> EventSource:
+            source = EventSource(balancer.base, PATH, reconnect=True, default_retry_ms=50)
+            return await stack.enter_async_context(source)
+
+        async def served() -> bool:
+            return (await request(balancer.base, "/openapi.json")).status == 200
+
+        await until(served, "the balancer to know its nodes")
+        sources = [await opened() for _ in range(9)]
+        for source in sources:
+            await source.next_of_type("stream.open")
+        assert all([await Meter(node).figure("connections") for node in nodes])
+        count = 0
+
+        async def tell() -> None:
+            nonlocal count
+            await pub.publish("topic:a", "n", {"n": count})
+            count += 1
+            for source in sources:
+                assert (await source.next_of_type("n")).json()["n"] == count - 1
+
+        for _ in range(3):
+            await tell()
+        dying.kill()
+        await tell()
+        leaving.terminate()
+        await until(lambda: leaving.readyz() == 503, "the drain")
+
+        async def stays_away() -> bool:
+            """Five new streams in a row that are served at once; a soft refusal has no event."""
+            for _ in range(5):
+                async with EventSource(balancer.base, PATH) as source:
+                    try:
+                        await source.next_event()
+                    except StreamEnded:
+                        return False
+            return True
+
+        await until(stays_away, "the balancer to notice the drain")
+        await tell()
+        for path in ("/metrics", "/livez", "/readyz"):
+            assert (await request(balancer.base, path)).status == 404
+        for node in (leaving, staying):
+            node.kill()
+        async with EventSource(balancer.base, PATH) as source:
+            await source.wait_stopped()
+            if kind is traefik:  # it says 503, which ends a browser's EventSource
+                assert source.status in (502, 503)
+            else:
+                assert source.status == 200 and source.retry_ms == 10_000
+        staying.start()
+        await until(served, "the node to be back")
+        late = await opened()
+        await late.next_of_type("stream.open")

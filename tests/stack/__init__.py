@@ -1,0 +1,1 @@
+"""`make stack`: what compose.yaml starts, from plain processes, on the loopback address alone."""
