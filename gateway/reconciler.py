@@ -135,6 +135,6 @@ async def newest(history: History, channel: str, after: int | None = None) -> tu
     """
     if kind_of(channel) != "job":
         return await history.read(channel, after), []
-    snapshot = await history.read(channel, after, "state")
+    snapshot = await history.read(channel, after, "whole")
     job = history.job_in(channel, snapshot)
     return snapshot, [job] if job else []

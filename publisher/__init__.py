@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from publisher.core.presence import ClientConnections, ConnectionMetrics
 from publisher.core.replies import Receipt
 from publisher.exceptions import (
+    AnswerTooLong,
     BufferFull,
     EventTooLarge,
     JobCancelled,
@@ -20,8 +21,10 @@ from publisher.exceptions import (
 from publisher.job import Job
 
 if TYPE_CHECKING:
+    from publisher.asyncio.answer_handle import AsyncAnswerHandle
     from publisher.asyncio.job_handle import AsyncJobHandle
     from publisher.asyncio.publisher import AsyncPublisher
+    from publisher.blocking.answer_handle import AnswerHandle
     from publisher.blocking.job_handle import JobHandle
     from publisher.blocking.publisher import Publisher
     from publisher.current import current_job, job_headers, reported
@@ -29,6 +32,9 @@ if TYPE_CHECKING:
     __version__: str
 
 __all__ = [
+    "AnswerHandle",
+    "AnswerTooLong",
+    "AsyncAnswerHandle",
     "AsyncJobHandle",
     "AsyncPublisher",
     "BufferFull",
@@ -54,6 +60,8 @@ __all__ = [
 
 # Imported when they are first asked for: each side needs redis-py, which takes longer to import than all of this.
 _LATER = {
+    "AnswerHandle": "publisher.blocking.answer_handle",
+    "AsyncAnswerHandle": "publisher.asyncio.answer_handle",
     "AsyncJobHandle": "publisher.asyncio.job_handle",
     "AsyncPublisher": "publisher.asyncio.publisher",
     "JobHandle": "publisher.blocking.job_handle",

@@ -20,11 +20,13 @@ RETRYING: Final = "job.retrying"
 PAUSED: Final = "job.paused"
 RESUMED: Final = "job.resumed"
 LOG: Final = "job.log"
+TEXT: Final = "job.text"
+PART: Final = "job.part"
 COMPLETED: Final = "job.completed"
 FAILED: Final = "job.failed"
 CANCELLED: Final = "job.cancelled"
 JOB_TYPES: Final = frozenset(
-    {CREATED, STARTED, PROGRESS, ITEM, RETRYING, PAUSED, RESUMED, LOG, COMPLETED, FAILED, CANCELLED}
+    {CREATED, STARTED, PROGRESS, ITEM, RETRYING, PAUSED, RESUMED, LOG, TEXT, PART, COMPLETED, FAILED, CANCELLED}
 )
 NODE_TYPES: Final = ("stream.", "__connected", "__heartbeat")
 """Beginnings of the types that only nodes may use: a client would take such an event for the node's word."""
@@ -34,6 +36,9 @@ STATUSES: Final = ("pending", "active", "completed", "failed", "cancelled")
 FINISHED: Final = frozenset({"completed", "failed", "cancelled"})
 LOG_LEVELS: Final = ("debug", "info", "warning", "error")
 ITEM_FIELDS: Final = ("filename", "status", "progress", "message")
+
+ANSWER: Final = "answer"
+"""The kind of a job that is an answer: it has text and parts."""
 
 RESERVED_JOB_IDS: Final = frozenset({"events"})
 _UNREACHABLE: Final = (".", "..")

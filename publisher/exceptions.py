@@ -7,6 +7,7 @@
     ├── PublisherClosed           close() was called before
     ├── BufferFull                more events wait for Redis than the buffer may hold
     ├── EventTooLarge             also a ValueError
+    ├── AnswerTooLong             also a ValueError
     └── JobError
         ├── JobExists
         ├── JobNotFound
@@ -56,6 +57,22 @@ class EventTooLarge(PublisherError, ValueError):
             message
             or f"The event's JSON data has {size} bytes; at most {limit} are allowed. "
             "Send a link to the data instead, or raise max_event_bytes.",
+        )
+        self.size = size
+        self.limit = limit
+
+
+class AnswerTooLong(PublisherError, ValueError):
+    """An answer's text and parts are longer than allowed with this piece, which was not sent. End the answer, or put
+    what is long elsewhere and send a link."""
+
+    def __init__(self, size: int, limit: int, message: str | None = None) -> None:
+        super().__init__(
+            size,
+            limit,
+            message
+            or f"With this piece the answer would have more than {limit} bytes; {size} are there and stay. "
+            "End it, or put what is long elsewhere and send a link.",
         )
         self.size = size
         self.limit = limit

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import UnionType
 from typing import Any, Final, Literal, TypeAlias
 
@@ -33,9 +33,9 @@ _PLAIN = (
     "finished_at",
     "meta",
 )
-_KNOWN: Final = frozenset({*_PLAIN, "lease_until"})
+_KNOWN: Final = frozenset({*_PLAIN, "lease_until", "chat"})
 _KINDS: Final[Mapping[str, type | UnionType]] = {
-    **dict.fromkeys(("job_id", "kind", "owner", "status", "stage", "message"), str),
+    **dict.fromkeys(("job_id", "kind", "owner", "status", "stage", "message", "chat"), str),
     **dict.fromkeys(("progress", "current", "total", "rate", "eta_s"), int | float),
     **dict.fromkeys(("attempt", "lease_until", "created_at", "started_at", "finished_at"), int),
     **dict.fromkeys(("error", "meta"), dict),
@@ -72,6 +72,13 @@ class Job:
     lease_until: int | None = None
     """When its worker counts as lost (ms since the Unix epoch), if it gives no sign of life; not in :meth:`as_dict`."""
 
+    chat: str | None = None
+    """The chat that it is an answer in, if it is one."""
+    text: str | None = None
+    parts: list[dict[str, Any]] | None = None
+    """What there is of an answer: all its text, and text, reasoning and other parts in order. None for any other job,
+    and in lists of jobs."""
+
     @property
     def finished(self) -> bool:
         """Whether it has ended: completed, failed or cancelled."""
@@ -83,9 +90,13 @@ class Job:
         return self.status == "active" and self.lease_until is not None and self.lease_until < now * 1000
 
     def as_dict(self) -> dict[str, Any]:
-        """The job as JSON data, with every field, absent ones as None."""
+        """The job as JSON data, with every field, absent ones as None; ``chat``, ``text`` and ``parts`` of an answer
+        only where they are known."""
         data = {name: getattr(self, name) for name in _PLAIN}
         data["items"] = self.items
+        for name in ("chat", "text", "parts"):
+            if (value := getattr(self, name)) is not None:
+                data[name] = value
         return data
 
 
@@ -97,12 +108,15 @@ def from_state(state: Mapping[bytes, bytes]) -> Job | None:
     """
     plain: dict[str, Any] = {"kind": ""}
     items: dict[str, dict[str, Any]] = {}
+    answer: bytes | None = None
     for raw_name, raw_value in state.items():
         name = raw_name.decode(errors="replace")
         if name.startswith("item:"):
             item_field, _, item_id = name.removeprefix("item:").partition(":")
             if item_field in channels.ITEM_FIELDS and item_id:
                 items.setdefault(item_id, {"item_id": item_id})[item_field] = load_stored(raw_value)
+        elif name == "answer":
+            answer = raw_value
         elif name in _KNOWN:
             value = load_stored(raw_value)
             if _fits(name, value):
@@ -111,7 +125,16 @@ def from_state(state: Mapping[bytes, bytes]) -> Job | None:
                 return None
     if "job_id" not in plain or plain.get("status") not in channels.STATUSES:
         return None
-    return Job(**plain, items=list(items.values()))
+    job = Job(**plain, items=list(items.values()))
+    return job if answer is None else with_answer(job, answer)
+
+
+def with_answer(job: Job, so_far: bytes) -> Job:
+    """The job with what there is of its answer: the JSON of its parts, whose end is still open."""
+    found = load_stored(so_far + b'"}]') or load_stored(so_far + b"]")
+    parts = [part for part in found if isinstance(part, dict)] if isinstance(found, list) else []
+    texts = [part.get("text") for part in parts if part.get("type") == "text"]
+    return replace(job, text="".join(text for text in texts if isinstance(text, str)), parts=parts)
 
 
 def from_event(data: bytes) -> Job | None:

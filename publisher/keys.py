@@ -67,6 +67,16 @@ def channel_keys(prefix: str, channel: str, db: int = 0) -> Keys:
     )
 
 
+def answer_key(prefix: str, job_channel: str) -> str:
+    """The text and parts of an answer so far, beside its job's state."""
+    return f"{_base(prefix, job_channel)}:answer"
+
+
+def chat_key(prefix: str, user_channel: str, chat_id: str) -> str:
+    """The newest answers of one chat of a user's."""
+    return f"{_base(prefix, user_channel)}:chat:{chat_id}"
+
+
 def nodes_key(prefix: str) -> str:
     """The sorted set of nodes by the time (ms) at which their lease ends."""
     return f"{_shared(prefix)}:nodes"

@@ -16,7 +16,7 @@ from gateway.logs.log import Log
 from gateway.metrics.counters import Metrics
 from publisher import channels as names
 from publisher.job import Job
-from publisher.keys import Keys, channel_keys
+from publisher.keys import Keys, answer_key, channel_keys, chat_key
 
 log = Log("gateway.redis")
 
@@ -49,11 +49,24 @@ class History:
         """A snapshot of one channel. Raises :class:`StoreDown`."""
         return await self._ask(channel, after, what)
 
-    def _ask(self, channel: str, after: int | None, what: What) -> asyncio.Future[Snapshot]:
+    async def answers(self, owner: str, chat_id: str) -> tuple[str, ...]:
+        """The job ids of the newest answers in a chat of this owner's, newest first. Raises :class:`StoreDown`."""
+        return (await self._ask(names.user_channel(owner), None, "chat", chat_id)).jobs[::-1]
+
+    async def active_answer(self, owner: str, chat_id: str) -> str | None:
+        """The job id of the answer that is being given in a chat of this owner's; None alike where there is none, where
+        it has ended, and where there is no such chat. Raises :class:`StoreDown`."""
+        answers = await self.answers(owner, chat_id)
+        facts = await self.facts(answers[0]) if answers else None
+        if facts is None or facts.owner != owner or facts.status in names.FINISHED:
+            return None
+        return answers[0]
+
+    def _ask(self, channel: str, after: int | None, what: What, chat_id: str = "") -> asyncio.Future[Snapshot]:
         """The answer to come. Who asks the same meanwhile gets it too, as a future of their own: one that goes takes
         nothing from the others."""
         answer: asyncio.Future[Snapshot] = asyncio.get_running_loop().create_future()
-        self._queue.setdefault((channel, after, what), []).append(answer)
+        self._queue.setdefault((channel, after, what, chat_id), []).append(answer)
         if self._worker is None or self._worker.done():
             self._worker = asyncio.create_task(self._work(), name="history")
         return answer
@@ -88,15 +101,17 @@ class History:
         ]
 
     async def admitted_job(self, job_id: str, admits: Callable[[JobFacts], bool]) -> Job | None:
-        """The newest state of a job that is admitted by its facts; None alike for any other, and for none.
+        """The newest state of a job that is admitted by its facts, of an answer all that there is; None alike for any
+        other, and for none.
 
         Raises :class:`StoreDown`.
         """
         facts = await self.facts(job_id)
         if facts is None or not admits(facts):
             return None
-        found = await self._admitted([job_id], admits)
-        return found[0] if found else None
+        channel = names.job_channel(job_id)
+        job = self.job_in(channel, await self.read(channel, None, "whole"))
+        return job if job is not None and admits(_facts_of(job)) else None
 
     async def jobs_in_steps(
         self, job_ids: Sequence[str], admits: Callable[[JobFacts], bool]
@@ -125,7 +140,7 @@ class History:
         async with self._lane:
             jobs = await self.jobs(job_ids)
         # Between the look and the read a job may have gone, and its id become another owner's.
-        return [job for job in jobs if admits(JobFacts(job.owner, job.kind, job.status, 0))]
+        return [job for job in jobs if admits(_facts_of(job))]
 
     async def _work(self) -> None:
         while self._queue:
@@ -170,15 +185,22 @@ class History:
             return error
 
     def _call(self, request: PipelinedRead) -> ScriptCall:
-        channel, after, what = request
+        channel, after, what, chat_id = request
         keys = channel_keys(self._prefix, channel)
         start = "" if after is None else str(after)
-        return [keys.log, keys.meta, *_more_keys(keys, what)], [start, PAGE_BYTES, what, MAX_JOBS]
+        more = [chat_key(self._prefix, channel, chat_id)] if what == "chat" else _more_keys(keys, what)
+        if what == "whole":
+            more = [keys.state, answer_key(self._prefix, channel)]
+        return [keys.log, keys.meta, *more], [start, PAGE_BYTES, what, MAX_JOBS]
+
+
+def _facts_of(job: Job) -> JobFacts:
+    return JobFacts(job.owner, job.kind, job.status, 0)
 
 
 def _more_keys(keys: Keys, what: What) -> list[str]:
     match what:
-        case "":
+        case "" | "chat" | "whole":
             return []
         case "state" | "facts":
             return [keys.state]

@@ -13,9 +13,9 @@ from publisher import channels as names
 from publisher.envelope import NO_MARK, START, Event, MessageError, Position, decode
 from publisher.job import Job, Status, from_state
 
-What = Literal["", "state", "facts", "active", "jobs"]
-PipelinedRead = tuple[str, int | None, What]
-"""Channel, the seq after which events are wanted (None: no events), and what else."""
+What = Literal["", "whole", "state", "facts", "active", "jobs", "chat"]
+PipelinedRead = tuple[str, int | None, What, str]
+"""Channel, the seq after which events are wanted (None: no events), what else, and for a chat its id."""
 
 _EPOCH: Final = re.compile(rb"[A-Za-z]{8}")
 _SEQ: Final = re.compile(rb"[1-9][0-9]{0,15}")
@@ -24,14 +24,14 @@ _MARK: Final = re.compile(rb"[A-Za-z0-9_-]{6}")
 
 def snapshot(request: PipelinedRead, reply: Any, unreadable: Unreadable) -> Snapshot:
     """The snapshot that was asked for; what cannot be read is left out of it and noted. Raises :class:`ReplyError`."""
-    channel, _, what = request
+    channel, _, what, _ = request
     try:
         epoch, seq, mark, messages, more, rest, foreign = reply
         top = _top(epoch, seq, mark)
         # A channel whose place is not known has no events: the next one begins a history of its own.
         events = [event for message in messages if top is not None and (event := _event(channel, message, unreadable))]
         state = _state(what, rest)
-        ids = [_job_id(member) for member in rest] if what in ("active", "jobs") else []
+        ids = [_job_id(member) for member in rest] if what in ("active", "jobs", "chat") else []
         unreadable.note("key", int(foreign))
     except (ValueError, TypeError, AttributeError) as error:
         raise ReplyError(f"Redis gave an answer that is none of the script's: {type(error).__name__}.") from None
@@ -72,7 +72,7 @@ def job_in(channel: str, state: Mapping[bytes, bytes] | None, unreadable: Unread
 
 def _state(what: What, rest: list[Any]) -> dict[bytes, bytes] | None:
     match what:
-        case "state":
+        case "state" | "whole":
             return dict(zip(rest[::2], rest[1::2], strict=True))
         case "facts":
             return dict(zip((b"job_id", b"owner", b"kind", b"status", b"size"), rest, strict=True))

@@ -23,12 +23,27 @@ class Role(StrEnum):
 
 
 _PUBLISHING: Final = (
-    *("del", "exists", "expire", "hdel", "hexists", "hget", "hgetall", "hlen", "hmget", "hscan", "hset", "time"),
+    *(
+        "append",
+        "del",
+        "exists",
+        "expire",
+        "get",
+        "hdel",
+        "hexists",
+        "hget",
+        "hgetall",
+        "hlen",
+        "hmget",
+        "hscan",
+        "hset",
+        "time",
+    ),
     *("xadd", "xrevrange", "zadd", "zrange", "zrangebyscore", "zrem", "zremrangebyrank"),
 )
 """What publishers do to keys, most of it in scripts."""
 _SERVING: Final = (
-    *("get", "hincrby", "hstrlen", "pexpire", "pttl", "rename", "set", "unlink"),
+    *("hincrby", "hstrlen", "pexpire", "pttl", "rename", "set", "unlink"),
     *("xdel", "xlen", "xrange", "xtrim", "zcount", "zremrangebyscore", "zscan", "zscore"),
 )
 """What nodes do beside that: they publish too, and look after the leases of jobs."""

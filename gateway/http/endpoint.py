@@ -16,7 +16,7 @@ from gateway.auth.callers import Callers, user_key
 from gateway.auth.principal import PUBLISH, STATS, Principal
 from gateway.exceptions import Conflict, NotFound, StoreDown, TooLarge, Unavailable
 from gateway.limits import CallPlaces
-from publisher import BufferFull, EventTooLarge, JobExists, JobFinished, JobNotFound, PublishError
+from publisher import AnswerTooLong, BufferFull, EventTooLarge, JobExists, JobFinished, JobNotFound, PublishError
 
 Handler = Callable[[Request], Awaitable[Response]]
 
@@ -99,9 +99,11 @@ def publisher_errors() -> Iterator[None]:
     except JobNotFound:
         raise NotFound("There is no such job; create it with POST /v1/jobs first.") from None
     except JobExists as error:
-        raise Conflict(f"There is a job {error.job_id} already; use another id.") from None
+        raise Conflict(str(error)) from None
     except JobFinished as error:
         raise Conflict(str(error)) from None
+    except AnswerTooLong as error:
+        raise TooLarge(str(error)) from None
     except EventTooLarge as error:
         raise TooLarge(str(error).replace("max_event_bytes", "GATEWAY_MAX_EVENT_BYTES")) from None
     except PublishError as error:

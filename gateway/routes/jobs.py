@@ -43,6 +43,9 @@ CHANGES: Final = {
     "item": OBJECT,
     "result": ANY,
     "error": OBJECT,
+    "reasoning": TEXT,
+    "text": TEXT,
+    "part": OBJECT,
 }
 ITEM: Final = {"item_id": TEXT, "filename": TEXT, "status": TEXT, "progress": NUMBER, "message": TEXT}
 ERROR: Final = {"message": TEXT, "code": TEXT, "details": ANY}
@@ -125,7 +128,7 @@ class JobCalls:
         await self._callers.holder(request, PUBLISH)
         given = new_job(await read_json(request))
         if await self._history.facts(given["job_id"]) is not None:  # the library attaches to one of the same owner
-            raise JobExists(given["job_id"], "There is such a job already.")
+            raise JobExists(given["job_id"], f"There is a job {given['job_id']} already; use another id.")
         job = await self._publisher.create_job(**given)
         place = f"{self._root_path}/v1/jobs/{quote(job.job_id, safe='')}"
         return responses.json_bytes(job_json(job), 201, {"location": place})

@@ -24,11 +24,14 @@ class AsyncLater:
     def at(self, when: float, handle: DelayedHandle) -> None:
         """Have a handle send what waits at a time (monotonic)."""
         loop = asyncio.get_running_loop()
+        earlier = self._timers.pop(handle, None)
+        if earlier is not None:
+            earlier.cancel()
         self._timers[handle] = loop.call_later(max(0.0, when - time.monotonic()), self._now, handle)
 
     def move(self) -> None:
         """Let the handles' time be up in the running loop: the old one's timers will not ring."""
-        waiting, self._timers, self._tasks = self._timers, {}, set()
+        waiting, self._timers, self._tasks = list(self._timers), {}, set()
         for handle in waiting:
             self.at(time.monotonic(), handle)
 

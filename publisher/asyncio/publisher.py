@@ -7,6 +7,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
 
 from publisher import channels
+from publisher.asyncio.answer_handle import AsyncAnswerHandle
 from publisher.asyncio.job_handle import AsyncJobHandle
 from publisher.core import drafts, flows, presence, steps
 from publisher.core.flows import Flow
@@ -149,6 +150,35 @@ class AsyncPublisher:
         self._check_open()
         birth = steps.open_(self._options, job_id, kind, owner, meta, **held)
         return AsyncJobHandle(self._options, birth, held, self._sender)
+
+    async def create_answer(
+        self, chat_id: str, *, owner: str, job_id: str | None = None, meta: dict[str, Any] | None = None
+    ) -> str:
+        """Register an answer in the owner's chat that no worker has yet, and return its job id; status ``pending``. The
+        chat's older answer, if it has not ended, is cancelled. Raises ``ValueError``, and :class:`JobExists` for the id
+        of another job."""
+        step = steps.create_answer(self._options, chat_id, owner, job_id, meta)
+        return await self._run(flows.create_answer(self._options, step))
+
+    def answer(
+        self,
+        chat_id: str,
+        *,
+        owner: str,
+        job_id: str | None = None,
+        meta: dict[str, Any] | None = None,
+        **held: Unpack[JobOptions],
+    ) -> AsyncAnswerHandle:
+        """Start an answer in the owner's chat: a job of kind ``answer``, whose text arrives in pieces. With ``job_id``
+        it takes up the one that :meth:`create_answer` registered. The chat's older answer is cancelled (``error.code``
+        ``superseded``). The other arguments are those of :meth:`job`.
+
+        Raises ``ValueError``, :class:`JobExists` for the id of another job and for an answer that another worker is
+        writing, and :class:`JobFinished` for one that has ended.
+        """
+        self._check_open()
+        birth = steps.open_answer(self._options, chat_id, owner, job_id, meta, **held)
+        return AsyncAnswerHandle(self._options, birth, held, self._sender)
 
     async def get_job(self, job_id: str) -> Job | None:
         """A job's newest state, or None."""

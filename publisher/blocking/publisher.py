@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
 
 from publisher import channels
 from publisher.blocking import exits
+from publisher.blocking.answer_handle import AnswerHandle
 from publisher.blocking.job_handle import JobHandle
 from publisher.core import drafts, flows, forks, presence, steps
 from publisher.core.flows import Flow
@@ -160,6 +161,35 @@ class Publisher:
         self._check_open()
         birth = steps.open_(self._options, job_id, kind, owner, meta, **held)
         return JobHandle(self._options, birth, held, self._sender)
+
+    def create_answer(
+        self, chat_id: str, *, owner: str, job_id: str | None = None, meta: dict[str, Any] | None = None
+    ) -> str:
+        """Register an answer in the owner's chat that no worker has yet, and return its job id; status ``pending``. The
+        chat's older answer, if it has not ended, is cancelled. Raises ``ValueError``, and :class:`JobExists` for the id
+        of another job."""
+        step = steps.create_answer(self._options, chat_id, owner, job_id, meta)
+        return self._run(flows.create_answer(self._options, step))
+
+    def answer(
+        self,
+        chat_id: str,
+        *,
+        owner: str,
+        job_id: str | None = None,
+        meta: dict[str, Any] | None = None,
+        **held: Unpack[JobOptions],
+    ) -> AnswerHandle:
+        """Start an answer in the owner's chat: a job of kind ``answer``, whose text arrives in pieces. With ``job_id``
+        it takes up the one that :meth:`create_answer` registered. The chat's older answer is cancelled (``error.code``
+        ``superseded``). The other arguments are those of :meth:`job`.
+
+        Raises ``ValueError``, :class:`JobExists` for the id of another job and for an answer that another worker is
+        writing, and :class:`JobFinished` for one that has ended.
+        """
+        self._check_open()
+        birth = steps.open_answer(self._options, chat_id, owner, job_id, meta, **held)
+        return AnswerHandle(self._options, birth, held, self._sender)
 
     def get_job(self, job_id: str) -> Job | None:
         """A job's newest state, or None."""

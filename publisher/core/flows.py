@@ -13,14 +13,17 @@ from typing import Any, TypeAlias, TypeVar
 
 from publisher import channels, jsontext
 from publisher import job as jobs
-from publisher.core import drafts, job_update, replies, steps
+from publisher.core import drafts, job_update, parts, replies, steps
+from publisher.core.answer_step import AnswerStep
 from publisher.core.given import JobChanges
 from publisher.core.options import Options
+from publisher.core.pieces import MAX_ANSWER_BYTES
 from publisher.core.record import Entry, JobRecord
 from publisher.core.replies import Outcome
-from publisher.core.requests import Effect, ReadJob, Request
-from publisher.core.step import Step, owner_calls
-from publisher.exceptions import JobExists, JobNotFound, finished
+from publisher.core.requests import Effect, ReadCommand, ReadJob, Request
+from publisher.core.step import Step, chat_call, owner_calls
+from publisher.exceptions import AnswerTooLong, JobExists, JobNotFound, finished
+from publisher.keys import answer_key
 
 T = TypeVar("T")
 Flow: TypeAlias = Generator[Request, Any, T]
@@ -39,12 +42,47 @@ def perform(options: Options, entry: Entry) -> Flow[Outcome]:
     outcome = replies.read((yield call))
     if isinstance(entry, Step):
         yield from _tell_owner(options, entry, outcome, again)
+        if entry.chat and outcome.verdict == "ok":
+            yield from _take_chat(options, entry)
     return outcome
 
 
 def _tell_owner(options: Options, step: Step, outcome: Outcome, again: bool) -> Flow[None]:
     for call in owner_calls(options, step, outcome.told, retry=again):
         replies.read((yield call))
+
+
+def _take_chat(options: Options, step: Step) -> Flow[None]:
+    """An answer becomes the newest of its chat; the one before it is cancelled, if it has not ended."""
+    before: bytes = yield chat_call(options, step)
+    if before:
+        yield from perform(options, steps.supersede(before.decode(errors="replace"), step.owner))
+
+
+def write(options: Options, record: JobRecord | None, step: AnswerStep) -> Flow[Outcome]:
+    """Append pieces to an answer, after those that Redis has lost of what was written before them. What had arrived
+    already, when its answer got lost, is not appended again."""
+    outcome = Outcome("missing")
+    for _ in range(MAX_TURNS):
+        flew, written = step.tried, step.written
+        outcome = yield from perform(options, step)
+        if outcome.verdict == "written":
+            if written is not None:
+                written.landed(step, outcome.there)
+            return outcome._replace(verdict="ok")
+        if outcome.verdict == "pending":
+            lease, worker = (record.lease, record.worker) if record else (None, "")
+            yield from perform(options, Step("open", step.job_id, step.owner, lease=lease, worker=worker))
+        elif outcome.verdict == "behind" and written is not None:
+            for lost in written.lost(step.job_id, outcome.there, step.before):
+                yield from perform(options, lost)
+        elif outcome.verdict == "ahead" and written is not None:
+            if flew and outcome.there >= (written.base or 0) + step.end:
+                return outcome._replace(verdict="ok")
+            written.base = outcome.there - step.before  # somebody else has written too
+        elif outcome.verdict != "behind":
+            break
+    return outcome
 
 
 def deliver(options: Options, record: JobRecord | None, entry: Entry) -> Flow[Outcome]:
@@ -56,7 +94,10 @@ def deliver(options: Options, record: JobRecord | None, entry: Entry) -> Flow[Ou
         if record.revival is not None:
             yield from perform(options, record.revival)
             record.revival = None
-        outcome = yield from perform(options, entry)
+        if isinstance(entry, AnswerStep):
+            outcome = yield from write(options, record, entry)
+        else:
+            outcome = yield from perform(options, entry)
         if isinstance(entry, Step) and entry.adopt(outcome):
             continue
         if outcome.verdict != "missing" or not record.opened:
@@ -75,14 +116,24 @@ def create_job(options: Options, step: Step) -> Flow[jobs.Job]:
         created = jobs.from_event(outcome.told[0].data) if outcome.told else None
         return created or (yield from _read_back(options, step.job_id, step.owner))
     # A worker may have been quicker than whoever queued the task.
-    job = yield from get_job(options, step.job_id)
+    job = yield from find_job(options, step.job_id)
     if job is None or job.owner != step.owner or jsontext.dump(job.kind) != step.changes["kind"]:
         raise JobExists(step.job_id, f"There is a job {step.job_id} of another kind or owner; use another id.")
     return job
 
 
 def get_job(options: Options, job_id: str) -> Flow[jobs.Job | None]:
-    """A job's newest state, or None. Whoever looks at a job also notices that its worker was lost."""
+    """A job's newest state, or None; of an answer also its text and parts. Whoever looks at a job also notices that its
+    worker was lost."""
+    job = yield from find_job(options, job_id)
+    if job is None or job.kind != channels.ANSWER:
+        return job
+    key = answer_key(options.prefix, channels.job_channel(job_id))
+    return jobs.with_answer(job, (yield ReadCommand(("GET", key))) or b"")
+
+
+def find_job(options: Options, job_id: str) -> Flow[jobs.Job | None]:
+    """Like :func:`get_job`, without the text and parts of an answer, which may be long."""
     job_id = channels.check_job_id(job_id)
     state = yield ReadJob(_state_key(options, job_id))
     job = jobs.from_state(state)
@@ -90,6 +141,17 @@ def get_job(options: Options, job_id: str) -> Flow[jobs.Job | None]:
         yield from expire_job(options, job_id, job.owner)
         job = jobs.from_state((yield ReadJob(_state_key(options, job_id))))
     return job
+
+
+def create_answer(options: Options, step: Step) -> Flow[str]:
+    """Register an answer and return its job id; one of the same chat that is there already stays as it is.
+
+    Raises :class:`JobExists` for any other job.
+    """
+    job = yield from create_job(options, step)
+    if job.chat is not None and job.chat != step.chat:
+        raise JobExists(step.job_id, f"The answer {step.job_id} is one of another chat; use another id.")
+    return step.job_id
 
 
 def expire_job(options: Options, job_id: str, owner: str | None) -> Flow[int]:
@@ -143,6 +205,8 @@ def update_job(options: Options, job_id: str, changes: JobChanges) -> Flow[jobs.
     job_update.update(options, job_id, None, pending=True, **changes)
     job = yield from _existing(options, job_id)
     owner = job.owner
+    if (part := changes.get("part")) is not None and part["type"] in parts.NEEDS:
+        yield from _check_call(options, job_id, part)
     for step in job_update.update(options, job_id, owner, pending=job.status == "pending", **changes):
         step.owner = owner
         owner = yield from _apply(options, step)
@@ -151,12 +215,32 @@ def update_job(options: Options, job_id: str, changes: JobChanges) -> Flow[jobs.
     return (yield from _read_back(options, job_id, owner))
 
 
-def _apply(options: Options, step: Step) -> Flow[str | None]:
+def _check_call(options: Options, job_id: str, part: dict[str, Any]) -> Flow[None]:
+    """Refuse what belongs to a tool call that has not begun: a client would take the whole answer for broken."""
+    job = yield from get_job(options, job_id)
+    calls = parts.ToolCalls()
+    for known in (job.parts if job else None) or []:
+        calls.note(known)
+    lacks = calls.lacks(part)
+    if lacks is not None:
+        raise ValueError(lacks)
+
+
+def _apply(options: Options, step: Step | AnswerStep) -> Flow[str | None]:
     """Send a step of somebody who is not the worker; return the job's owner."""
     for _ in range(MAX_TURNS):
-        outcome = yield from perform(options, step)
+        if isinstance(step, AnswerStep):
+            outcome = yield from write(options, None, step)
+        else:
+            outcome = yield from perform(options, step)
         if outcome.verdict == "ok":
             return step.owner
+        if outcome.verdict == "long":
+            raise AnswerTooLong(outcome.there, MAX_ANSWER_BYTES)
+        if outcome.verdict == "kind":
+            raise ValueError(f"The job {step.job_id} is no answer: text, reasoning and part need one of kind answer.")
+        if outcome.verdict == "held":
+            raise JobExists(step.job_id, f"The answer {step.job_id} is being written by another worker.")
         if outcome.verdict == "finished":
             raise finished(step.job_id, outcome.detail or "finished")
         if outcome.verdict != "owner":
@@ -166,14 +250,14 @@ def _apply(options: Options, step: Step) -> Flow[str | None]:
 
 
 def _existing(options: Options, job_id: str) -> Flow[jobs.Job]:
-    job = yield from get_job(options, job_id)
+    job = yield from find_job(options, job_id)
     if job is None:
         raise JobNotFound(job_id)
     return job
 
 
 def _read_back(options: Options, job_id: str, owner: str | None) -> Flow[jobs.Job]:
-    job = yield from get_job(options, job_id)
+    job = yield from find_job(options, job_id)
     return job if job is not None else jobs.Job(job_id, "", owner)
 
 

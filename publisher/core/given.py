@@ -64,6 +64,9 @@ class JobChanges(ProgressFields, total=False):
     item: dict[str, Any] | None
     result: Any
     error: str | dict[str, Any] | None
+    reasoning: str | None
+    text: str | None
+    part: dict[str, Any] | None
 
 
 def check(given: Mapping[str, object], known: Any, what: str) -> None:

@@ -27,3 +27,8 @@ def new_uid() -> str:
 def new_epoch() -> str:
     """8 random letters. Every call gets its own: two losses of one history must not end up under one epoch."""
     return os.urandom(8).translate(_LETTERS).decode("ascii")
+
+
+def new_job_id() -> str:
+    """32 random hex digits, for a job whose caller gives it no id."""
+    return os.urandom(16).hex()

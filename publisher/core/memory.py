@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from publisher import channels, keys
+from publisher.core import memory_answers
 from publisher.core.requests import Call, ReadCommand, ReadJob, Request
 from publisher.core.scripts import CHANNEL_KEYS, STATE_KEY, JobArgs, PublishArgs, ScriptName
 from publisher.envelope import NO_MARK, Event, decode, encode
@@ -27,7 +28,7 @@ _FIELDS: Final = {
     channels.RESUMED: ("status", "attempt", "paused"),
     channels.COMPLETED: (*_LIFE, "result", *_TIMES),
     channels.FAILED: (*_LIFE, "error", *_TIMES),
-    channels.CANCELLED: (*_LIFE, *_TIMES),
+    channels.CANCELLED: (*_LIFE, "error", *_TIMES),
 }
 _ENDS: Final = {
     "complete": (channels.COMPLETED, b'"completed"'),
@@ -55,19 +56,22 @@ class MemoryStore:
     def __init__(self) -> None:
         self.messages: list[tuple[str, bytes]] = []
         self.connections: dict[str, int] = {}
+        self.answers: dict[str, bytes] = {}
+        self.chats: dict[str, list[str]] = {}
         self._channels: dict[str, _Channel] = {}
         self._states: dict[str, MemoryState] = {}
 
     def clear(self) -> None:
         """Forget everything."""
+        for known in (self.connections, self.answers, self.chats, self._channels, self._states):
+            known.clear()
         self.messages.clear()
-        self.connections.clear()
-        self._channels.clear()
-        self._states.clear()
 
     def execute(self, request: Request) -> Any:
         """Answer a request as Redis would."""
         if isinstance(request, ReadCommand):
+            if request.command[0] == "GET":
+                return self.answers.get(str(request.command[1]))
             return [0, {f"{keys.CLIENT}{client}".encode(): count for client, count in self.connections.items()}]
         if isinstance(request, ReadJob):
             state = self._states.get(request.key, {})
@@ -78,6 +82,8 @@ class MemoryStore:
             return self._publish(request)
         if request.script is ScriptName.LEASE:
             return [b'"active"', b"", b"held"]
+        if request.script in memory_answers.CALLS:
+            return memory_answers.CALLS[request.script](self, request)
         return _JobStep(self, request).run()
 
     def _counted(self, name: object) -> int:
@@ -189,6 +195,8 @@ class _JobStep:
             return [b"owner", state["owner"]]
         if self.args.op == "open" and self.changes.get("kind", state["kind"]) != state["kind"]:
             return [b"kind", state["kind"]]
+        if self.args.op == "open" and state["kind"] == b'"answer"':
+            return memory_answers.refuse_to_open(state, self.changes.get("chat"), self.args.worker_json)
         return None
 
     def _create(self) -> None:
@@ -208,6 +216,8 @@ class _JobStep:
 
     def _change(self) -> None:
         state, pending = self.store.new_state(self.key), self._status() == b'"pending"'
+        if self.args.op == "open" and self.args.worker_json:
+            state["worker"] = _bytes(self.args.worker_json)
         if self.args.op in ("open", "progress") and pending:
             self._start(state)
         if self.args.op == "open" and pending:
@@ -254,7 +264,8 @@ class _JobStep:
 
     def _data(self, type: str) -> bytes:
         state = self.store.new_state(self.key)
-        return _object(self.args.job_id_json, [(name, state.get(name, b"null")) for name in _FIELDS[type]])
+        known = [name for name in _FIELDS[type] if name in state or (type, name) != (channels.CANCELLED, "error")]
+        return _object(self.args.job_id_json, [(name, state.get(name, b"null")) for name in known])
 
     def _item_data(self) -> bytes:
         state = self.store.new_state(self.key)
@@ -275,7 +286,7 @@ def now_ms() -> int:
 
 
 def _now() -> bytes:
-    return str(now_ms()).encode()
+    return b"%d" % now_ms()
 
 
 def _bytes(value: object) -> bytes:

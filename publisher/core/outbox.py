@@ -11,6 +11,7 @@ from collections import Counter, OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from publisher.core.answer_step import AnswerStep
 from publisher.core.options import BUFFER_BYTES
 from publisher.core.record import Entry, JobRecord
 from publisher.core.step import Step
@@ -37,6 +38,8 @@ class MemoryOutbox:
         self._bytes = 0
         self._waiting: OrderedDict[int, Waiting] = OrderedDict()
         self._progress: dict[JobRecord, int] = {}
+        self._newest: dict[JobRecord, int] = {}
+        """The last entry of each job."""
         self._per_job: Counter[JobRecord] = Counter()
         self._next = 0
         self._flying: Waiting | None = None
@@ -55,7 +58,9 @@ class MemoryOutbox:
 
     def offer(self, entry: Entry, record: JobRecord | None = None) -> None:
         """Append an entry. Newer progress of a job replaces what waits of it. Raises :class:`BufferFull`."""
-        last_word = isinstance(entry, Step) and entry.ends
+        if isinstance(entry, AnswerStep) and record is not None and self._joins(entry, record):
+            return
+        last_word = entry.last if isinstance(entry, AnswerStep) else isinstance(entry, Step) and entry.ends
         supersedes = isinstance(entry, Step) and (entry.op == "progress" or (last_word and not self._fits([entry])))
         replaced = False
         if record is not None and isinstance(entry, Step) and supersedes:
@@ -63,6 +68,20 @@ class MemoryOutbox:
         if not (last_word or replaced or self._follows_flying(entry, record)):
             self.check_room([entry])
         self._append(entry, record)
+
+    def _joins(self, later: AnswerStep, record: JobRecord) -> bool:
+        """Whether pieces of an answer travel with those that wait right before them."""
+        before = self._waiting.get(self._newest.get(record, 0))
+        if before is None or self._flew(before) or not isinstance(before.entry, AnswerStep):
+            return False
+        grown = size_of(later)
+        if not later.last and grown > self._limit_bytes - self._bytes:
+            return False
+        if not before.entry.take_in(later):
+            return False
+        before.size += grown
+        self._bytes += grown
+        return True
 
     def _follows_flying(self, entry: Entry, record: JobRecord | None) -> bool:
         """Whether this is progress of the job whose newest waiting progress may be on its way."""
@@ -91,6 +110,7 @@ class MemoryOutbox:
         self._waiting[self._next] = Waiting(self._next, entry, record, size)
         if record is not None:
             self._per_job[record] += 1
+            self._newest[record] = self._next
             if isinstance(entry, Step) and entry.op == "progress":
                 self._progress[record] = self._next
 
@@ -127,11 +147,13 @@ class MemoryOutbox:
             return
         self._per_job[record] -= 1
         if not self._per_job[record]:
-            del self._per_job[record]
+            del self._per_job[record], self._newest[record]
         if self._progress.get(record) == waiting.number:
             del self._progress[record]
 
 
 def size_of(entry: Entry) -> int:
     """Bytes of JSON that an entry holds."""
+    if isinstance(entry, AnswerStep):
+        return sum(len(piece.body) for piece in entry.pieces)
     return sum(map(len, entry.changes.values())) if isinstance(entry, Step) else len(entry.data)

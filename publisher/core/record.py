@@ -6,12 +6,13 @@ import time
 from typing import Final, TypeAlias
 
 from publisher import channels, jsontext
+from publisher.core.answer_step import AnswerStep
 from publisher.core.drafts import Draft
 from publisher.core.replies import Outcome
 from publisher.core.step import Step
 from publisher.exceptions import JobError, JobExists, JobNotFound, finished
 
-Entry: TypeAlias = Draft | Step
+Entry: TypeAlias = Draft | Step | AnswerStep
 """What can be sent, and sent again."""
 
 MAX_ITEMS: Final = 1000
@@ -40,8 +41,12 @@ class JobRecord:
         self.attempt = 1
         self.paused = False
         self.lease = birth.lease
+        self.worker = birth.worker
+        self.full = False
+        """Whether Redis refused a piece of the answer because it is as long as it may be."""
         self.revival: Step | None = None
         self._birth = dict(birth.changes)
+        self._chat = birth.chat
         self._started_at = int(time.time() * 1000)
         self._life: dict[str, bytes] = {}
         self._items: dict[str, dict[str, bytes]] = {}
@@ -57,7 +62,7 @@ class JobRecord:
 
     def note(self, entry: Entry) -> None:
         """Remember what a step says about the job."""
-        if isinstance(entry, Draft):
+        if not isinstance(entry, Step):
             return
         if entry.op == "progress":
             self._life.update(entry.changes)
@@ -86,6 +91,7 @@ class JobRecord:
             for name in channels.ITEM_FIELDS:
                 changes[f"item:{name}:{item_id}"] = known.get(name, b"null")
         self.revival = Step("recreate", self.job_id, self.owner, changes, lease=self.lease)
+        self.revival.chat, self.revival.worker = self._chat, self.worker
         return self.revival
 
     def settle(self, entry: Entry, outcome: Outcome) -> None:
@@ -102,6 +108,12 @@ class JobRecord:
             )
         elif outcome.verdict == "kind":
             self.refused = f"The job {self.job_id} is of kind {outcome.detail}. Use that kind, or a new id."
+        elif outcome.verdict == "chat":
+            self.refused = f"The answer {self.job_id} is one of another chat. Use that chat, or a new id."
+        elif outcome.verdict == "held":
+            self.refused = f"The answer {self.job_id} is being written by another worker; only one may."
+        elif outcome.verdict in ("long", "behind", "ahead"):
+            self.full = True
         else:
             self.missing = not self.opened
             self.refused = f"The job {self.job_id} is not in Redis and was never opened. Open it with job()."

@@ -40,6 +40,8 @@ class Outcome(NamedTuple):
     attempt: int = 1
     paused: bool = False
     left_ms: int = -1
+    there: int = 0
+    """Bytes of the answer that the job is."""
 
 
 def read(reply: ScriptReply) -> Outcome:
@@ -52,6 +54,10 @@ def read(reply: ScriptReply) -> Outcome:
         return Outcome(verdict, _text(reply[1]), int(reply[2]), _plain(reply[3]), told, attempt, paused)
     if verdict == "leased":
         return Outcome(verdict, left_ms=int(reply[1]))
+    if verdict == "written":
+        return Outcome(verdict, _text(reply[1]), int(reply[2]), there=int(reply[3]))
+    if verdict in ("behind", "ahead", "long"):
+        return Outcome(verdict, there=int(reply[1]))
     return Outcome(verdict, detail=_plain(reply[1]) if len(reply) > 1 else None)
 
 

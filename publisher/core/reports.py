@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from typing import Final
 
+from publisher.core.answer_step import AnswerStep
 from publisher.core.drafts import Draft
 from publisher.core.faults import Fault
 from publisher.core.options import Options
@@ -40,6 +41,8 @@ def name(entry: Entry) -> str:
     """An entry for a log line or an error."""
     if isinstance(entry, Draft):
         return f"The event {entry.type} for {entry.channel}"
+    if isinstance(entry, AnswerStep):
+        return f"Text of the answer {entry.job_id}"
     return f"The step {entry.op} of job {entry.job_id}"
 
 

@@ -22,6 +22,8 @@ class ScriptName(StrEnum):
     NODES = "nodes"
     POLL = "poll"
     POLL_WATCH = "poll_watch"
+    ANSWER = "answer"
+    CHAT = "chat"
 
 
 class PublishArgs(NamedTuple):
@@ -73,6 +75,30 @@ class LeaseArgs(NamedTuple):
 
     worker_json: bytes
     lease_ms: int
+
+
+class AnswerArgs(NamedTuple):
+    """ARGV of ``answer``; for each piece follow its uid, kind, body, bytes and code points."""
+
+    announce: str
+    pubsub: str
+    history_events: int
+    history_ttl_s: int
+    retry: str
+    epoch: str
+    job_id_json: bytes
+    worker_json: bytes | str
+    expected: int
+    limit: int
+    traceparent: str
+
+
+class ChatArgs(NamedTuple):
+    """ARGV of ``chat``: an answer that is the newest of its chat, if it is new."""
+
+    job_id: str
+    kept: int
+    ttl_s: int
 
 
 class OwnerArgs(NamedTuple):
@@ -165,6 +191,7 @@ NO_MORE: Final = -1
 PUBLISH_RETRY: Final = PublishArgs._fields.index("retry")
 JOB_RETRY: Final = JobArgs._fields.index("retry")
 OWNER_RETRY: Final = OwnerArgs._fields.index("retry")
+ANSWER_RETRY: Final = AnswerArgs._fields.index("retry")
 CHANNEL_KEYS: Final = 4
 """KEYS of a channel: log, meta and two of known ids. A job's channel has its state behind them."""
 STATE_KEY: Final = 4

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Final
 
 from publisher import channels, jsontext
 from publisher.core.drafts import destination
@@ -12,14 +13,18 @@ from publisher.core.lease import Lease
 from publisher.core.options import Options
 from publisher.core.replies import Outcome, Told
 from publisher.core.requests import Call
-from publisher.core.scripts import JOB_RETRY, OWNER_RETRY, JobArgs, OwnerArgs, ScriptName
-from publisher.keys import Keys, channel_keys
+from publisher.core.scripts import JOB_RETRY, NO_RETRY, OWNER_RETRY, ChatArgs, JobArgs, OwnerArgs, ScriptName
+from publisher.keys import Keys, answer_key, channel_keys, chat_key
+
+CHAT_ANSWERS: Final = 32
+"""Answers that a chat remembers, for those who come back to one."""
+CHAT_TTL_S: Final = 30 * 86_400
 
 
 @dataclass(slots=True)
 class Step:
     """One checked step in a job's life. ``changes`` are state fields as JSON text; ``adopts``: whether the job's
-    ``"owner"`` and its ``"kind"`` count where they differ from the step's."""
+    ``"owner"`` and its ``"kind"`` count where they differ from the step's. ``chat``: the job is an answer there."""
 
     op: str
     job_id: str
@@ -33,6 +38,9 @@ class Step:
     traceparent: str = ""
     lease: Lease | None = None
     adopts: tuple[str, ...] = ()
+    chat: str = ""
+    worker: str = ""
+    """Who writes an answer, also without a lease."""
 
     def adopt(self, outcome: Outcome) -> bool:
         """Take over the owner or kind that the job turned out to have; whether the step may be sent again for it."""
@@ -51,7 +59,9 @@ class Step:
 
     def call(self, options: Options) -> Call:
         """The call for the job's own slot and, outside Cluster, for its owner's too."""
-        keys, pubsub = destination(options.prefix, channels.job_channel(self.job_id), options.db)
+        channel = channels.job_channel(self.job_id)
+        keys, pubsub = destination(options.prefix, channel, options.db)
+        keys = (*keys, answer_key(options.prefix, channel))
         owner_pubsub = ""
         if self.owner is not None and not options.cluster:
             theirs = channel_keys(options.prefix, channels.user_channel(self.owner), options.db)
@@ -74,7 +84,7 @@ class Step:
             self.item_id,
             jsontext.dump(self.item_id),
             self.traceparent,
-            jsontext.dump(self.lease.worker) if self.lease else "",
+            jsontext.dump(worker) if (worker := self.lease.worker if self.lease else self.worker) else "",
             self.lease.lease_ms if self.lease else 0,
             b'"wait"' if self.lease and self.lease.on_worker_lost == "wait" else b'"fail"',
         )
@@ -84,6 +94,13 @@ class Step:
 
 def _owner_keys(keys: Keys) -> tuple[str, ...]:
     return (keys.log, keys.meta, keys.ids0, keys.ids1, keys.jobs, keys.active)
+
+
+def chat_call(options: Options, step: Step) -> Call:
+    """The call that makes an answer the newest of its owner's chat."""
+    assert step.owner is not None
+    key = chat_key(options.prefix, channels.user_channel(step.owner), step.chat)
+    return Call(ScriptName.CHAT, (key,), ChatArgs(step.job_id, CHAT_ANSWERS, CHAT_TTL_S), NO_RETRY)
 
 
 def owner_calls(options: Options, step: Step, told: Sequence[Told], *, retry: bool) -> list[Call]:

@@ -13,12 +13,15 @@ from publisher import channels, jsontext
 from publisher.core import given
 from publisher.core.drafts import Draft, draft
 from publisher.core.given import ItemFields, JobOptions, ProgressFields
+from publisher.core.identity import new_job_id, new_uid
 from publisher.core.lease import LEASE_S, Lease
 from publisher.core.options import Options
 from publisher.core.reason import reason
 from publisher.core.step import Step
 from publisher.exceptions import EventTooLarge
 
+SUPERSEDED_MESSAGE: Final = "A newer answer of the chat has taken its place."
+SUPERSEDED_CODE: Final = "superseded"
 LOST_MESSAGE: Final = "The worker stopped without a word."
 LOST_CODE: Final = "worker_lost"
 _LOST: Final = {
@@ -51,6 +54,45 @@ def open_(
         raise ValueError("A job that may have to be created needs a kind; leave owner and meta out to take one up.")
     step.lease = Lease.new(held.get("lease_s", LEASE_S), held.get("on_worker_lost", "fail"))
     return step
+
+
+def create_answer(options: Options, chat_id: str, owner: str, job_id: str | None, meta: dict[str, Any] | None) -> Step:
+    """Register an answer that no worker has yet."""
+    return _answer(options, "create", chat_id, owner, job_id, meta)
+
+
+def open_answer(
+    options: Options,
+    chat_id: str,
+    owner: str,
+    job_id: str | None,
+    meta: dict[str, Any] | None,
+    **held: Unpack[JobOptions],
+) -> Step:
+    """Start an answer; create it where it is missing."""
+    given.check(held, JobOptions, "answer()")
+    step = _answer(options, "open", chat_id, owner, job_id, meta)
+    step.lease = Lease.new(held.get("lease_s", LEASE_S), held.get("on_worker_lost", "fail"))
+    step.worker = step.lease.worker if step.lease else new_uid()
+    return step
+
+
+def _answer(
+    options: Options, op: str, chat_id: str, owner: str, job_id: str | None, meta: dict[str, Any] | None
+) -> Step:
+    chat = channels.check_id(chat_id, "chat id")
+    if owner is None:
+        raise ValueError("A chat belongs to its owner: give owner, the user whose chat it is.")
+    step = _birth(options, op, new_job_id() if job_id is None else job_id, channels.ANSWER, owner, meta)
+    step.changes["chat"] = jsontext.dump(chat)
+    step.chat = chat
+    return step
+
+
+def supersede(job_id: str, owner: str | None) -> Step:
+    """Cancel an answer because its chat has a newer one."""
+    error = jsontext.dump({"message": SUPERSEDED_MESSAGE, "code": SUPERSEDED_CODE, "details": None})
+    return Step("cancel", job_id, owner, {"error": error})
 
 
 def start(job_id: str, owner: str | None) -> Step:

@@ -225,9 +225,10 @@ def read_reply(data: bytes) -> None:
     parts: list[Any] = data.split(b"\n")
     head, rest = parts[:3], parts[3:]
     unreadable = Unreadable()
-    for what in ("", "state", "jobs"):
+    kinds: tuple[reading.What, ...] = ("", "state", "whole", "jobs", "chat")
+    for what in kinds:
         try:
-            snapshot = reading.snapshot(("job:j", 0, what), [*head, rest, b"0", rest, 0], unreadable)
+            snapshot = reading.snapshot(("job:j", 0, what, ""), [*head, rest, b"0", rest, 0], unreadable)
         except ReplyError:
             continue
         assert snapshot.top.seq > 0 or not snapshot.events

@@ -136,6 +136,10 @@ def jobs(pub: Publisher) -> None:
         job.retrying("again")
     with pub.job("r", kind="k", owner="ann") as job:
         pub.update_job("r", progress=9)
+    with pub.answer("c", owner="ann", job_id="a") as answer:
+        answer.text("words")
+    answered = pub.get_job("a")
+    assert answered is not None and answered.text == "words"
 
 
 def leases(pub: Publisher) -> None:
@@ -210,6 +214,10 @@ async def viewers(node: Node, pub: Publisher, admin: Any) -> None:
             await client.next_of_type("hello")
             assert (await api.call("POST", "/v1/tickets", {"channels": ["client:ann"]}, sub="ann")).status == 200
             assert (await api.publisher("POST", "/v1/jobs", {"job_id": "h", "kind": "k", "owner": "ann"})).status == 201
+            answer = {"job_id": "a", "kind": "answer", "owner": "ann"}
+            assert (await api.publisher("POST", "/v1/jobs", answer)).status == 201
+            assert (await api.publisher("PATCH", "/v1/jobs/a", {"text": "words"})).status == 200
+            assert (await api.call("GET", "/v1/jobs/a", sub="ann")).json["text"] == "words"
             for path in ("h/pause", "h/resume", "h/cancel"):
                 assert (await api.call("POST", f"/v1/jobs/{path}", sub="ann")).status == 200
             for path in ("/v1/jobs", "/v1/stats", "/v1/clients"):

@@ -134,7 +134,7 @@ class ModelRedis:
                         break
                     messages.append(_message(event))
                     size += len(messages[-1]) + 32
-        rest = [part for pair in channel.state().items() for part in pair] if what == "state" else []
+        rest = [part for pair in channel.state().items() for part in pair] if what in ("state", "whole") else []
         epoch, seq, mark = channel.top
         return [epoch.encode(), b"%d" % seq, mark.encode(), messages, more, rest, 0]
 

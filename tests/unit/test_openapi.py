@@ -102,8 +102,10 @@ def test_the_version_is_the_nodes() -> None:
 
 
 def test_a_job_fits_its_schema() -> None:
-    SCHEMAS.check(Job("j", "k").as_dict(), {"$ref": "#/components/schemas/Job"})
-    assert set(Job("j", "k").as_dict()) == set(DOCUMENT["components"]["schemas"]["Job"]["properties"])
+    answer = Job("j", "k", chat="c", text="t", parts=[{"type": "text", "text": "t"}])
+    for job in (Job("j", "k"), answer):
+        SCHEMAS.check(job.as_dict(), {"$ref": "#/components/schemas/Job"})
+    assert set(answer.as_dict()) == set(DOCUMENT["components"]["schemas"]["Job"]["properties"])
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,8 @@
 -- A channel as it is at one moment. Writes nothing. A key of another type counts as one that is not there.
--- KEYS: log meta [state] or [jobs active]
--- ARGV: after ('' reads no events) max_bytes what ('' | 'state' | 'facts' | 'active' | 'jobs') max_jobs
+-- KEYS: log meta [state [answer]] or [jobs active] or [chat]
+-- ARGV: after ('' reads no events) max_bytes what ('' | 'whole' | 'state' | 'facts' | 'active' | 'jobs' | 'chat') max_jobs
 -- Reply: {epoch, seq, mark, {message …}, more ('1' or '0'), {state fields and values | facts | job ids …}, foreign keys}
+-- A whole state has the text and parts of an answer too, as field answer.
 -- Facts are what decides whether the state is worth reading: job_id, owner, kind, status, about how many bytes it has.
 local foreign = 0
 local function get(...)
@@ -27,8 +28,13 @@ if ARGV[1] ~= '' and meta[2] then
   until #page < 32 or more == '1'
 end
 local rest = {}
-if ARGV[3] == 'state' then
+if ARGV[3] == 'state' or ARGV[3] == 'whole' then
   rest = get('HGETALL', KEYS[3])
+  if ARGV[3] == 'whole' and redis.pcall('HGET', KEYS[3], 'kind') == '"answer"' then
+    local so_far = get('GET', KEYS[4])
+    rest[#rest + 1] = 'answer'
+    rest[#rest + 1] = type(so_far) == 'string' and so_far or ''
+  end
 elseif ARGV[3] == 'facts' then
   local named = get('HMGET', KEYS[3], 'job_id', 'owner', 'kind', 'status')
   local bytes = redis.pcall('MEMORY', 'USAGE', KEYS[3], 'SAMPLES', '0')
@@ -43,7 +49,7 @@ elseif ARGV[3] == 'facts' then
   rest = { named[1] or '', named[2] or '', named[3] or '', named[4] or '', tostring(bytes) }
 elseif ARGV[3] == 'active' then
   rest = get('ZRANGE', KEYS[4], -tonumber(ARGV[4]), -1)
-elseif ARGV[3] == 'jobs' then
+elseif ARGV[3] == 'jobs' or ARGV[3] == 'chat' then
   rest = get('ZRANGE', KEYS[3], -tonumber(ARGV[4]), -1)
 end
 return { meta[1] or '', meta[2] or '0', meta[3] or '-', messages, more, rest, foreign }

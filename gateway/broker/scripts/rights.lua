@@ -46,6 +46,8 @@ try('ZREMRANGEBYSCORE', zset, '-inf', '(1')
 try('ZSCAN', zset, 0)
 try('ZREM', zset, 'n')
 try('SET', text, '1', 'EX', 60)
+try('APPEND', text, '1')
+try('EXPIRE', text, 60)
 try('GET', text)
 try('PTTL', text)
 if ARGV[1] ~= '' then

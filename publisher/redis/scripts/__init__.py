@@ -22,6 +22,8 @@ _CHUNKS: Final = {
     ScriptName.JOB: ("append", "owner", "job"),
     ScriptName.OWNER: ("append", "owner", "owner_main"),
     ScriptName.LEASE: ("lease",),
+    ScriptName.ANSWER: ("append", "answer"),
+    ScriptName.CHAT: ("chat",),
     ScriptName.NODES: ("nodes",),
     ScriptName.POLL: ("poll_keys", "poll"),
     ScriptName.POLL_WATCH: ("poll_keys", "poll_watch"),

@@ -1,6 +1,6 @@
 -- One step in a job's life: its state, its event, and (where it has an owner) the owner's event and index, all at
 -- once. Every value in the state is JSON text, so that an event's data is put together without parsing any.
--- KEYS: log meta ids0 ids1 state [the owner's log meta ids0 ids1 jobs active] (absent: no owner, or Cluster)
+-- KEYS: log meta ids0 ids1 state answer [the owner's log meta ids0 ids1 jobs active] (absent: no owner, or Cluster)
 -- ARGV: announce pubsub history_events history_ttl_s | uid1 uid2 retry epoch
 --       | op job_id job_id_json owner_json (or '') owner_pubsub item_id item_id_json traceparent (or '')
 --       | worker_json (or '') lease_ms lost_json ("fail" or "wait")
@@ -11,6 +11,7 @@
 -- Reply: {'ok', epoch, seq, status(JSON), attempt, paused(JSON or ''), (uid type data) for each event}
 --        | {'finished', status(JSON)} | {'missing'} | {'exists', status(JSON)} | {'owner', owner(JSON)}
 --        | {'kind', kind(JSON)} (open: the job there is of another kind)
+--        | {'chat', chat(JSON)} (open: the answer there is another chat's) | {'held'} (open: another worker writes it)
 --        | {'leased', ms} (expire: look again after so long; -1: there is no lease to run out)
 local MAX_ITEMS = 1000
 local RUN_STATE_S = 2592000                                        -- 30 days since its last event
@@ -24,7 +25,7 @@ local uid1, uid2, retry, epoch = ARGV[5], ARGV[6], ARGV[7], ARGV[8]
 local op, job_id, job_id_json, owner, owner_pubsub = ARGV[9], ARGV[10], ARGV[11], ARGV[12], ARGV[13]
 local item_id, item_id_json = ARGV[14], ARGV[15]
 local worker, lease_ms, lost = ARGV[17], ARGV[18], ARGV[19]
-local state = KEYS[5]
+local state, answer = KEYS[5], KEYS[6]
 
 local ENDS = { complete = '"completed"', fail = '"failed"', cancel = '"cancelled"' }
 local TYPES = { create = 'job.created', recreate = 'job.created', open = 'job.started', progress = 'job.progress',
@@ -54,8 +55,9 @@ local FIELDS = {
   ['job.resumed'] = PAUSE,
   ['job.completed'] = concat(LIFE, { 'result' }, TIMES),
   ['job.failed'] = concat(LIFE, { 'error' }, TIMES),
-  ['job.cancelled'] = concat(LIFE, TIMES),
+  ['job.cancelled'] = concat(LIFE, { 'error' }, TIMES),
 }
+local UNLESS_NIL = { ['job.cancelled'] = 'error' }  -- not there where there is none: an answer that another one replaced has it
 
 local function set(...) call('HSET', state, ...) end
 local function get(field) return call('HGET', state, field) end
@@ -76,7 +78,9 @@ local function data_of(type)
   local values = call('HMGET', state, unpack(fields))
   local parts = { '"job_id":' .. job_id_json }
   for i, field in ipairs(fields) do
-    parts[#parts + 1] = '"' .. field .. '":' .. (values[i] or 'null')
+    if values[i] or UNLESS_NIL[type] ~= field then
+      parts[#parts + 1] = '"' .. field .. '":' .. (values[i] or 'null')
+    end
   end
   return '{' .. table.concat(parts, ',') .. '}'
 end
@@ -96,8 +100,8 @@ local function item_data()
 end
 
 -- One table for all events of this call: it remembers where the channel stands.
-local och = KEYS[6] and { log = KEYS[6], meta = KEYS[7], ids0 = KEYS[8], ids1 = KEYS[9], jobs = KEYS[10],
-  active = KEYS[11], announce = ARGV[1], pubsub = owner_pubsub, history = ARGV[3], ttl = ARGV[4] }
+local och = KEYS[7] and { log = KEYS[7], meta = KEYS[8], ids0 = KEYS[9], ids1 = KEYS[10], jobs = KEYS[11],
+  active = KEYS[12], announce = ARGV[1], pubsub = owner_pubsub, history = ARGV[3], ttl = ARGV[4] }
 
 local reply = { 'ok', '', 0, '', '1', '' }
 
@@ -146,6 +150,13 @@ if status then
   if op == 'open' and ARGV[FIRST_CHANGE] == 'kind' and known[3] ~= ARGV[FIRST_CHANGE + 1] then
     return { 'kind', known[3] or 'null' }
   end
+  if op == 'open' and known[3] == '"answer"' then
+    -- Its text has one writer. Other jobs may be taken over: the queue runs a lost task again before its lease is over.
+    local is = call('HMGET', state, 'chat', 'worker', 'lease_until')
+    if given('chat') and is[1] and is[1] ~= given('chat') then return { 'chat', is[1] } end
+    if status == '"active"' and is[2] and is[2] ~= worker
+      and (not is[3] or tonumber(now) < (tonumber(is[3]) or 0)) then return { 'held' } end
+  end
 elseif op ~= 'create' and op ~= 'recreate' and (op ~= 'open' or not given('kind')) then
   return { 'missing' }
 end
@@ -164,8 +175,10 @@ end
 -- before its lease has run out, and then the old worker's renewals are refused.
 local function take_lease()
   if worker == '' then return end
-  set('worker', worker, 'lease_ms', lease_ms, 'lost', lost,
-    'lease_until', string.format('%.0f', tonumber(now) + tonumber(lease_ms)))
+  set('worker', worker)
+  if lease_ms ~= '0' then
+    set('lease_ms', lease_ms, 'lost', lost, 'lease_until', string.format('%.0f', tonumber(now) + tonumber(lease_ms)))
+  end
   call('HDEL', state, 'suspected')
 end
 
@@ -258,7 +271,11 @@ if ended then
   call('EXPIRE', ch.meta, END_META_S)
 end
 -- Renewed together with the log: ch.renews is nil where this step made no event.
-if ended or ch.renews ~= false then call('EXPIRE', state, ended and END_STATE_S or RUN_STATE_S) end
+if ended or ch.renews ~= false then
+  local state_s = ended and END_STATE_S or RUN_STATE_S
+  call('EXPIRE', state, state_s)
+  if known[3] == '"answer"' then call('EXPIRE', answer, state_s) end
+end
 reply[4] = status
 if #reply == 6 then
   local stands = call('HMGET', ch.meta, 'epoch', 'seq')

@@ -1,0 +1,114 @@
+"""The asyncio handle of an answer: a job whose text arrives in pieces."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterable, Iterable
+from inspect import isawaitable
+from typing import TYPE_CHECKING, Any
+
+from publisher.asyncio.job_handle import AsyncJobHandle
+from publisher.core import reports
+from publisher.core.answer_writer import AnswerWriter
+from publisher.core.given import JobOptions
+from publisher.core.options import Options
+from publisher.core.pieces import REASONING, TEXT, AnswerPiece, text_piece
+from publisher.core.record import Entry
+from publisher.core.step import Step
+from publisher.exceptions import BufferFull, PublisherError
+from publisher.iteration import each
+
+if TYPE_CHECKING:
+    from publisher.asyncio.sender import AsyncSender
+
+
+class AsyncAnswerHandle(AsyncJobHandle):
+    """One answer, seen by its worker: an :class:`AsyncJobHandle` with text, reasoning and other parts. They are
+    gathered for at most 50 ms and keep their order among each other and with all other reports.
+
+    Once the answer was cancelled, which a newer one in its chat does too, :meth:`text`, :meth:`reasoning`,
+    :meth:`part` and :meth:`stream` raise :class:`JobCancelled`; :class:`JobFinished` where it has ended otherwise.
+    """
+
+    def __init__(self, options: Options, birth: Step, held: JobOptions, sender: AsyncSender) -> None:
+        self.chat = birth.chat
+        super().__init__(options, birth, held, sender)
+        self._writer = AnswerWriter(options, self._record)
+        self._gathering = _Gathering(self)
+
+    async def text(self, text: str) -> None:
+        """Append to the answer's text. Raises ``ValueError`` for half a character, :class:`AnswerTooLong`; nothing of
+        before is lost."""
+        await self._write(text_piece(TEXT, text))
+
+    async def reasoning(self, text: str) -> None:
+        """Append to what the model says about its way to the answer."""
+        await self._write(text_piece(REASONING, text))
+
+    async def part(self, part: dict[str, Any]) -> None:
+        """Append a chunk of the AI SDK's UI message stream that is neither text nor reasoning: ``data-…``,
+        ``tool-input-available``, ``source-url``, ``file`` … Raises ``ValueError`` for what is none."""
+        piece = self._writer.part(part)
+        self._writer.calls.note(part)
+        await self._write(piece)
+
+    async def stream(self, model: Iterable[Any] | AsyncIterable[Any]) -> None:
+        """Append all that a model says: pieces of text, and dicts as :meth:`part` takes them. However it ends, the
+        model's generator is closed."""
+        try:
+            async for piece in each(model):
+                if isinstance(piece, dict):
+                    await self.part(piece)
+                else:
+                    await self.text(piece)
+        finally:
+            close = getattr(model, "aclose", None) or getattr(model, "close", None)
+            if callable(close):
+                closing = close()
+                if isawaitable(closing):
+                    await closing
+
+    async def _write(self, piece: AnswerPiece | None) -> None:
+        waited = self._writer.waits
+        if self._writer.add(piece):
+            async with self._turn():
+                await self._flush()
+            self._writer.check()
+        elif not waited and piece is not None:
+            self._sender.at_home()
+            self._sender.later.at(self._writer.open_at, self._gathering)
+
+    async def _report(self, entry: Entry) -> None:
+        if not self._record.ended:
+            await self._flush(last=isinstance(entry, Step) and entry.ends)
+        await super()._report(entry)
+
+    async def _flush(self, *, last: bool = False) -> None:
+        while (step := self._writer.take(last=last)) is not None:
+            try:
+                await super()._report(step)
+            except BufferFull:
+                self._writer.put_back(step)
+                raise
+            except BaseException:
+                self._writer.sent(step)
+                raise
+            self._writer.sent(step)
+
+    async def _send_gathered(self) -> None:
+        async with self._turn():
+            try:
+                if not self._record.ended:
+                    await self._flush()
+            except PublisherError as trouble:
+                reports.log.error("Text of the answer %s waits: %s", self.job_id, trouble)
+
+
+class _Gathering:
+    """Pieces that wait for their moment, to the publisher's timers."""
+
+    def __init__(self, handle: AsyncAnswerHandle) -> None:
+        self._handle = handle
+
+    async def send_waiting(self) -> None:
+        """Send them. Raises nothing."""
+        await self._handle._send_gathered()

@@ -1,0 +1,117 @@
+"""The blocking handle of an answer: a job whose text arrives in pieces."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from publisher.blocking.job_handle import JobHandle
+from publisher.core import reports
+from publisher.core.answer_writer import AnswerWriter
+from publisher.core.given import JobOptions
+from publisher.core.options import Options
+from publisher.core.pieces import REASONING, TEXT, AnswerPiece, text_piece
+from publisher.core.record import Entry
+from publisher.core.step import Step
+from publisher.exceptions import BufferFull, PublisherError
+
+if TYPE_CHECKING:
+    from publisher.blocking.sender import Sender
+
+
+class AnswerHandle(JobHandle):
+    """One answer, seen by its worker: a :class:`JobHandle` with text, reasoning and other parts. They are gathered for
+    at most 50 ms and keep their order among each other and with all other reports.
+
+    Once the answer was cancelled, which a newer one in its chat does too, :meth:`text`, :meth:`reasoning`,
+    :meth:`part` and :meth:`stream` raise :class:`JobCancelled`; :class:`JobFinished` where it has ended otherwise.
+    """
+
+    def __init__(self, options: Options, birth: Step, held: JobOptions, sender: Sender) -> None:
+        self.chat = birth.chat
+        super().__init__(options, birth, held, sender)
+        self._writer = AnswerWriter(options, self._record)
+        self._gathering = _Gathering(self)
+
+    def _after_fork(self) -> None:
+        super()._after_fork()
+        self._writer.forget()
+
+    def text(self, text: str) -> None:
+        """Append to the answer's text. Raises ``ValueError`` for half a character, :class:`AnswerTooLong`; nothing of
+        before is lost."""
+        self._write(text_piece(TEXT, text))
+
+    def reasoning(self, text: str) -> None:
+        """Append to what the model says about its way to the answer."""
+        self._write(text_piece(REASONING, text))
+
+    def part(self, part: dict[str, Any]) -> None:
+        """Append a chunk of the AI SDK's UI message stream that is neither text nor reasoning: ``data-…``,
+        ``tool-input-available``, ``source-url``, ``file`` … Raises ``ValueError`` for what is none."""
+        with self._lock:
+            piece = self._writer.part(part)
+            self._take_in(piece)
+            self._writer.calls.note(part)
+
+    def stream(self, model: Iterable[Any]) -> None:
+        """Append all that a model says: pieces of text, and dicts as :meth:`part` takes them. However it ends, the
+        model's generator is closed."""
+        try:
+            for piece in model:
+                if isinstance(piece, dict):
+                    self.part(piece)
+                else:
+                    self.text(piece)
+        finally:
+            close = getattr(model, "close", None)
+            if callable(close):
+                close()
+
+    def _write(self, piece: AnswerPiece | None) -> None:
+        with self._lock:
+            self._take_in(piece)
+
+    def _take_in(self, piece: AnswerPiece | None) -> None:
+        waited = self._writer.waits
+        if self._writer.add(piece):
+            self._flush()
+            self._writer.check()
+        elif not waited and piece is not None:
+            self._sender.later.at(self._writer.open_at, self._gathering)
+
+    def _report(self, entry: Entry) -> None:
+        if not self._record.ended:
+            self._flush(last=isinstance(entry, Step) and entry.ends)
+        super()._report(entry)
+
+    def _flush(self, *, last: bool = False) -> None:
+        while (step := self._writer.take(last=last)) is not None:
+            try:
+                super()._report(step)
+            except BufferFull:
+                self._writer.put_back(step)
+                raise
+            except BaseException:
+                self._writer.sent(step)
+                raise
+            self._writer.sent(step)
+
+    def _send_gathered(self) -> None:
+        with self._lock:
+            try:
+                if not self._record.ended:
+                    self._flush()
+            except PublisherError as trouble:
+                reports.log.error("Text of the answer %s waits: %s", self.job_id, trouble)
+
+
+class _Gathering:
+    """Pieces that wait for their moment, to the publisher's thread."""
+
+    def __init__(self, handle: AnswerHandle) -> None:
+        self._handle = handle
+
+    def send_waiting(self) -> None:
+        """Send them. Raises nothing."""
+        self._handle._send_gathered()
