@@ -21,12 +21,12 @@ NO_MARK: Final = "-"
 """What stands for the mark before the first event."""
 
 _HEADER_V1 = re.compile(
-    rb"1 ([A-Za-z]{8}) ([1-9][0-9]{0,15}) ([A-Za-z0-9_-]{6}) (-|[A-Za-z0-9_-]{6})"
-    rb" (0|[1-9][0-9]{0,15}) ([A-Za-z0-9_.:\-]{1,100})(?: ([^\x00-\x1f\x7f]{1,1020}))?\n"
+    r"1 ([A-Za-z]{8}) ([1-9][0-9]{0,15}) ([A-Za-z0-9_-]{6}) (-|[A-Za-z0-9_-]{6})"
+    r" (0|[1-9][0-9]{0,15}) ([A-Za-z0-9_.:\-]{1,100})(?: ([^\x00-\x1f\x7f]{1,255}))?"
 )
 _HEADER_V2 = re.compile(
-    rb"2 ([A-Za-z]{8}) ([1-9][0-9]{0,15}) ([A-Za-z0-9_-]{6}) (-|[A-Za-z0-9_-]{6}) (0|[1-9][0-9]{0,15})"
-    rb" (00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}) ([A-Za-z0-9_.:\-]{1,100})(?: ([^\x00-\x1f\x7f]{1,1020}))?\n"
+    r"2 ([A-Za-z]{8}) ([1-9][0-9]{0,15}) ([A-Za-z0-9_-]{6}) (-|[A-Za-z0-9_-]{6}) (0|[1-9][0-9]{0,15})"
+    r" (00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}) ([A-Za-z0-9_.:\-]{1,100})(?: ([^\x00-\x1f\x7f]{1,255}))?"
 )
 
 
@@ -87,26 +87,23 @@ def decode(channel: str, message: bytes) -> Event:
 
     Raises :class:`MessageError` for anything else; the sentence names the remedy.
     """
-    found = _HEADER_V1.match(message)
-    trace: bytes | None = None
+    header, _, data = message.partition(b"\n")
+    try:
+        text = header.decode()
+    except UnicodeDecodeError:
+        raise MessageError(_explain(message)) from None
+    trace: str | None = None
+    found = _HEADER_V1.fullmatch(text)
     if found is not None:
         epoch, seq, mark, prev, time, type_, own = found.groups()
     else:
-        found = _HEADER_V2.match(message)
+        found = _HEADER_V2.fullmatch(text)
         if found is None:
             raise MessageError(_explain(message))
         epoch, seq, mark, prev, time, trace, type_, own = found.groups()
-    data = message[found.end() :]
     if not data or b"\n" in data or b"\r" in data:
         raise MessageError("The event's data must be JSON on one line; the publisher must not send line breaks.")
-    try:
-        own_id = own.decode() if own else None
-    except UnicodeDecodeError:
-        raise MessageError("The event's own id is not UTF-8.") from None
-    event = Event(
-        channel, epoch.decode(), int(seq), mark.decode(), prev.decode(), int(time), type_.decode(), data, own_id
-    )
-    return event if trace is None else event._replace(traceparent=trace.decode())
+    return Event(channel, epoch, int(seq), mark, prev, int(time), type_, data, own, trace)
 
 
 def _explain(message: bytes) -> str:

@@ -10,7 +10,7 @@ from typing import Final
 from gateway.fanout import continuity, cursor
 from gateway.fanout.continuity import Snapshot
 from publisher import channels
-from publisher.envelope import Event, Position
+from publisher.envelope import START, Event, Position
 
 TAIL_EVENTS: Final = 256
 TAIL_BYTES: Final = 512 * 1024
@@ -22,6 +22,7 @@ class Channel:
     __slots__ = (
         "checked_at",
         "cooling",
+        "elsewhere",
         "idle_since",
         "is_job",
         "jobs_of",
@@ -47,6 +48,9 @@ class Channel:
         """Whose jobs this channel tells of, if that is what it does."""
         self.position: Position | None = None
         self.part = b""
+        """Where it is, as a cursor says it."""
+        self.elsewhere = b""
+        """The same, in the cursor of another channel's event."""
         self.size = 0
         """Live members, as the hub counts them."""
         self.joiners = 0
@@ -70,6 +74,13 @@ class Channel:
         """Every live member has everything up to ``position``."""
         self.position = position
         self.part = cursor.part(self.tag, position)
+        self.elsewhere = cursor.REST if position == START else self.part
+
+    def move_past(self, event: Event) -> bytes:
+        """Every live member has everything up to ``event``; returns the part that says so."""
+        self.position = event.position
+        self.part = self.elsewhere = cursor.event_part(self.tag, event)
+        return self.part
 
     def join(self) -> None:
         """Somebody reads the history to join: keep what arrives meanwhile, so that the two can be spliced."""

@@ -107,6 +107,8 @@ class Connection:
         """The beginning of the id line of an event on ``channel``: the parts of all other channels."""
         if len(self.channels) == 1:
             return sse.ID
+        if not self.behind and not self.untold:
+            return sse.ID + b"".join([other.elsewhere + b"," for other in self.channels if other is not channel])
         return sse.ID + b"".join([self._part(other) + b"," for other in self.channels if other is not channel])
 
     def id_line(self) -> bytes:

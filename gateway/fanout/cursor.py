@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from base64 import urlsafe_b64encode
+from collections.abc import Iterable
 from functools import lru_cache
 from hashlib import blake2b
 from typing import Final
@@ -21,6 +22,10 @@ MAX_LENGTH: Final = 4096
 UNKNOWN: Final = Position("", 0, "?")
 """The place of a client that is being reset: a cursor from here is no position, so that who is cut off before the state
 has arrived is reset again."""
+
+REST: Final = b"*"
+"""In the cursor of an event: the channels that no other part names are empty. Most streams of a client's own channel
+and the broadcast are like that, and share their id lines so."""
 
 UNTOLD: Final = b"~"
 """Ends the part of a channel whose state is on its way to the client but has not arrived: who comes back with such a
@@ -63,6 +68,17 @@ def parse(text: str) -> dict[str, Position]:
             positions[found[1]] = Position(found[2], int(found[3]), found[4])
         elif start := _START_PART.fullmatch(piece):
             positions[start[1]] = START
+    return positions
+
+
+def places(text: str, tags: Iterable[str]) -> dict[str, Position]:
+    """Positions of the channels with these tags; of those that nothing is said of, none is there.
+
+    :data:`REST` counts beside parts of these channels alone: what comes from another stream says nothing.
+    """
+    positions, tags = parse(text), frozenset(tags)
+    if REST.decode() in text[:MAX_LENGTH].split(",") and positions and positions.keys() <= tags:
+        return dict.fromkeys(tags, START) | positions
     return positions
 
 

@@ -16,7 +16,6 @@ from gateway.fanout import continuity, sse
 from gateway.fanout.channel import Channel
 from gateway.fanout.connection import Connection
 from gateway.fanout.continuity import Snapshot
-from gateway.fanout.cursor import part
 from gateway.fanout.encoder import Encoder
 from gateway.fanout.members import Members
 from gateway.fanout.ownership import Owner, new_owners
@@ -198,16 +197,16 @@ class Hub:
 
     def _fan_out(self, channel: Channel, events: list[Event]) -> None:
         before = channel.position
-        channel.move_to(events[-1].position)
-        parts = [part(channel.tag, event.position) + b"\n" for event in events]
-        for event in events if channel.keeping else ():
-            channel.keep(event)
+        parts = [channel.move_past(event) for event in events]
+        if channel.keeping:
+            for event in events:
+                channel.keep(event)
         if channel.is_job:
             self._part_with_strangers(channel, new_owners(events))
         for encoder, members in list(self.members.of(channel).items()):
             frames = [
-                event_part + block
-                for event_part, event in zip(parts, events, strict=True)
+                b"%b\n%b" % (part, block)
+                for part, event in zip(parts, events, strict=True)
                 if (block := encoder.event(event)) is not None
             ]
             if frames:

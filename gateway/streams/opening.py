@@ -67,7 +67,8 @@ class Opening:
         self._limits = limits
         self._user_key = user_key
         self._cursor = last_event_id
-        self._known = cursor.parse(last_event_id) if last_event_id else {}
+        tags = [cursor.tag(name) for name in plan.channels] if last_event_id else []
+        self._known = cursor.places(last_event_id, tags) if last_event_id else {}
         self._untold = cursor.untold(last_event_id)
         self._loop = asyncio.get_running_loop()
 

@@ -148,7 +148,7 @@ class Watcher:
             return False
         if block.job and block.status:
             self.statuses[block.job] = block.status
-        places = cursor.parse(event.last_event_id)
+        places = cursor.places(event.last_event_id, [cursor.tag(channel) for channel in view.channels])
         for channel in view.channels:
             position = places.get(cursor.tag(channel))
             if position is not None:

@@ -172,7 +172,7 @@ class ModelClient:
         self.told_all = event.json()["reason"] == "finished"
 
     def _places(self, event: SseEvent) -> dict[str, str]:
-        places = cursor.parse(event.last_event_id)
+        places = cursor.places(event.last_event_id, self._of_tag)
         return {self._of_tag[tag]: position.mark for tag, position in places.items()}
 
     def _check_cursor(self, event: SseEvent) -> None:

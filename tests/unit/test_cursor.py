@@ -41,3 +41,17 @@ def test_an_unknown_place_is_no_position() -> None:
 def test_a_part_of_another_channel_says_nothing_about_this_one() -> None:
     text = cursor.part(cursor.tag("topic:a"), at(3)).decode()
     assert cursor.tag("topic:b") not in cursor.parse(text)
+
+
+def test_the_rest_is_empty() -> None:
+    """Who had nothing of a channel goes on with its first event, also where the cursor does not name it."""
+    mine, all_ = cursor.tag("client:ann"), cursor.tag("broadcast")
+    text = b",".join([cursor.REST, cursor.part(all_, at(3))]).decode()
+    assert cursor.places(text, [mine, all_]) == {mine: START, all_: at(3)}
+
+
+def test_the_rest_of_another_stream_says_nothing() -> None:
+    mine, all_, other = cursor.tag("client:ann"), cursor.tag("broadcast"), cursor.tag("topic:a")
+    text = b",".join([cursor.REST, cursor.part(all_, at(3))]).decode()
+    assert cursor.places(text, [mine, other]) == {all_: at(3)}
+    assert cursor.places(cursor.REST.decode(), [mine]) == {}

@@ -10,7 +10,7 @@ from tests.bench.cases.broadcast import compare
 from tests.bench.measurement import Row, Sample
 from tests.bench.options import RunOptions
 from tests.bench.systems.floor import Floor, JoinedFloor
-from tests.bench.systems.gateway import Gateway
+from tests.bench.systems.gateway import ClientStreams, Gateway
 from tests.bench.systems.handwritten import Handwritten
 from tests.bench.systems.nchan import Nchan, NchanRedis
 from tests.bench.systems.system import SHARED
@@ -28,7 +28,7 @@ def run(options: RunOptions) -> list[Row]:
             share = (0.2 if options.quick else 1) * (1 if programs.compiler() else 0.05)
             return crowd.burst([SHARED] * max(10, round(crowd.system.burst_deliveries * share / connections)))
 
-        kinds = [Floor, JoinedFloor, Nchan, NchanRedis, Handwritten, Gateway]
+        kinds = [Floor, JoinedFloor, Nchan, NchanRedis, Handwritten, Gateway, ClientStreams]
         setting = f"{connections:,} connections"
         rows += compare(NAME, setting, kinds, connections, options, options.rounds_or(3), measure)
     return rows

@@ -9,7 +9,7 @@ from tests.bench.cases.broadcast import STEADY_RATE, compare
 from tests.bench.measurement import Row, Sample
 from tests.bench.options import RunOptions
 from tests.bench.systems.floor import Floor
-from tests.bench.systems.gateway import Gateway
+from tests.bench.systems.gateway import ClientStreams, Gateway
 from tests.bench.systems.handwritten import Handwritten
 from tests.bench.systems.nchan import Nchan, NchanRedis
 from tests.bench.systems.system import SHARED
@@ -31,6 +31,6 @@ def run(options: RunOptions) -> list[Row]:
             return crowd.steady([SHARED] * events, rate)
 
         setting = f"{connections:,} connections, {rate:g} events/s"
-        kinds = [Floor, Nchan, NchanRedis, Handwritten, Gateway]
+        kinds = [Floor, Nchan, NchanRedis, Handwritten, Gateway, ClientStreams]
         rows += compare(NAME, setting, kinds, connections, options, options.rounds_or(3), measure)
     return rows

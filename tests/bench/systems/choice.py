@@ -8,13 +8,13 @@ from typing import Final
 from tests.bench import programs
 from tests.bench.systems import handwritten, nchan
 from tests.bench.systems.floor import Floor, JoinedFloor
-from tests.bench.systems.gateway import Gateway
+from tests.bench.systems.gateway import ClientStreams, Gateway
 from tests.bench.systems.handwritten import Handwritten
 from tests.bench.systems.nchan import Nchan, NchanRedis
 from tests.bench.systems.system import System
 
 ALL: Final[dict[str, type[System]]] = {
-    kind.name: kind for kind in (Floor, JoinedFloor, Nchan, NchanRedis, Handwritten, Gateway)
+    kind.name: kind for kind in (Floor, JoinedFloor, Nchan, NchanRedis, Handwritten, Gateway, ClientStreams)
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
@@ -140,6 +141,21 @@ class Gateway(System):
 
     def __exit__(self, *error: object) -> None:
         self._parts.close()
+
+
+class ClientStreams(Gateway):
+    """The same with streams as clients open them, each with a token: its own channel, on which nothing happens, and the
+    broadcast."""
+
+    name = "gateway-clients"
+    label = "this gateway, clients' streams"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._numbers = itertools.count()
+
+    def request(self, channel: str) -> Request:
+        return self.own_client(next(self._numbers))
 
 
 def _bearer(number: int) -> str:
