@@ -35,7 +35,7 @@ from gateway.http.root_path import RootPath
 from gateway.logs.log import Log
 from gateway.metrics.exposition import MetricFigures, joined
 from gateway.node import Node
-from gateway.routes import cluster, events, health, pages, streams, tickets
+from gateway.routes import chats, cluster, events, health, pages, streams, tickets
 from gateway.routes import jobs as job_routes
 from gateway.streams.route import StreamRoutes
 from gateway.streams.router import RequestStep, Router, Wrapper
@@ -82,6 +82,7 @@ def _routes(node: Node, endpoint: Endpoints, figures: Callable[[], Awaitable[lis
     settings = node.settings
     return [
         *streams.routes(stream),
+        *chats.routes(stream, callers, history),
         *job_routes.routes(endpoint, callers, history, publisher, settings.root_path),
         *events.routes(endpoint, callers, publisher),
         *tickets.routes(endpoint, callers, history, node.ticket_key),

@@ -82,6 +82,11 @@ def places(text: str, tags: Iterable[str]) -> dict[str, Position]:
     return positions
 
 
+def tags_in(text: str) -> frozenset[str]:
+    """Tags of the channels that a cursor is from, also of those whose place it cannot say."""
+    return frozenset(piece[:8] for piece in text[:MAX_LENGTH].split(","))
+
+
 def untold(text: str) -> frozenset[str]:
     """Tags of the channels whose state had not reached the bearer."""
     return frozenset(piece[:8] for piece in text[:MAX_LENGTH].split(",") if piece.endswith("~"))

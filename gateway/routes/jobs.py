@@ -32,7 +32,7 @@ DEFAULT_LISTED: Final = 50
 LIST_BYTES: Final = 4 * 1024 * 1024
 """A list ends early once it is this long: a job with its result and items may have hundreds of kilobytes."""
 
-NEW_JOB: Final = {"job_id": TEXT, "kind": TEXT, "owner": TEXT, "meta": OBJECT}
+NEW_JOB: Final = {"job_id": TEXT, "kind": TEXT, "owner": TEXT, "meta": OBJECT, "chat": TEXT}
 CHANGES: Final = {
     "status": TEXT,
     "progress": NUMBER,
@@ -62,6 +62,10 @@ def new_job(body: object) -> dict[str, Any]:
     names.check_id(given["kind"], "kind")
     if "owner" in given:
         names.check_id(given["owner"], "owner")
+    if "chat" in given:
+        names.check_id(given["chat"], "chat")
+        if given["kind"] != names.ANSWER or "owner" not in given:
+            raise BadRequest(f"A job with a chat is an answer: its kind must be {names.ANSWER}, and it needs an owner.")
     return given
 
 
@@ -129,9 +133,19 @@ class JobCalls:
         given = new_job(await read_json(request))
         if await self._history.facts(given["job_id"]) is not None:  # the library attaches to one of the same owner
             raise JobExists(given["job_id"], f"There is a job {given['job_id']} already; use another id.")
-        job = await self._publisher.create_job(**given)
+        job = await self._create(**given)
         place = f"{self._root_path}/v1/jobs/{quote(job.job_id, safe='')}"
         return responses.json_bytes(job_json(job), 201, {"location": place})
+
+    async def _create(self, *, job_id: str, chat: str | None = None, **given: Any) -> Job:
+        if chat is None:
+            return await self._publisher.create_job(job_id, **given)
+        given.pop("kind")
+        await self._publisher.create_answer(chat, job_id=job_id, **given)
+        job = await self._publisher.get_job(job_id)
+        if job is None:
+            raise JobNotFound(job_id)
+        return job
 
     async def update(self, request: Request) -> Response:
         await self._callers.holder(request, PUBLISH)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from starlette.requests import Request
 from starlette.routing import BaseRoute
 
@@ -20,6 +22,12 @@ def _encoder(request: Request) -> NativeEncoder:
     return native_encoder(
         request.query_params.get("envelope") in ("1", "true"), request.query_params.get("heartbeat") == "event"
     )
+
+
+def plan_for(request: Request) -> Callable[..., Plan]:
+    """What a request asks for, but for its channels."""
+    encoder, last = _encoder(request), _last(request)
+    return lambda *channels: Plan(channels, encoder, last=last)
 
 
 def _plan(request: Request, *channels: str) -> Plan:

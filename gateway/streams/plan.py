@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from gateway.fanout.encoder import Encoder
@@ -22,3 +22,7 @@ class Plan:
     encoder: Encoder
     accepts_job: Callable[[Job], bool] = any_job
     last: int = 0
+
+
+Lookup = Callable[[], Awaitable[Plan | None]]
+"""Finds out what is to be streamed, which has to be asked for; None where there is nothing (204)."""

@@ -24,7 +24,7 @@ from gateway.sockets.protocol import GatewayProtocol
 from gateway.sockets.requests import EXTENSION
 from gateway.streams.opening import Opening
 from gateway.streams.parts import StreamParts
-from gateway.streams.plan import Plan
+from gateway.streams.plan import Lookup, Plan
 
 SECOND_TRY_S: Final = 0.25
 """After this it is asked again whether a user has room: the end of a stream that was closed just now may still be on
@@ -33,9 +33,9 @@ its way, through a proxy or from another node."""
 ELSEWHERE: Final = {"502": 502, "503": 503, "504": 504}
 """With what a proxy may have a stream refused that this node cannot serve now, and another one may."""
 
-PlanOf = Callable[[Request, Principal], Plan]
+PlanOf = Callable[[Request, Principal], Plan | Lookup]
 """Reads the request; may raise :class:`HTTPError` or ``ValueError``. It gets the caller, because some routes mean the
-caller's own channels."""
+caller's own channels. Where only Redis can say which channels, it answers how that is found out."""
 
 
 class StreamRoutes:
@@ -88,8 +88,9 @@ class StreamRoute:
         """Open the stream, which lives on by itself; or say what is to be answered in its place."""
         parts, scope = self._parts, request.scope
         principal = await parts.callers.reader(request)
-        plan = self._plan(request, principal)
-        parts.callers.check_channels(principal, plan.channels)
+        asked = self._plan(request, principal)
+        if isinstance(asked, Plan):
+            parts.callers.check_channels(principal, asked.channels)
         if scope["method"] == "HEAD":
             return responses.stream_head
         if parts.streams.draining:
@@ -99,9 +100,12 @@ class StreamRoute:
         http: GatewayProtocol = scope["extensions"][EXTENSION]
         if http.lost:
             return None
+        plan = asked if isinstance(asked, Plan) else await asked()
+        if plan is None:
+            return responses.no_more
         place = CountedStream(user_key(principal, request), plan.channels)
         limits, key = self._limits, place.user_key
-        opening = Opening(parts, plan, principal, http, send, _last_event_id(request), limits=limits, user_key=key)
+        opening = Opening(parts, plan, principal, http, send, last_event_id(request), limits=limits, user_key=key)
         limits.enter(time.monotonic(), key)
         stays = False
         try:
@@ -138,7 +142,8 @@ def _status_for_proxy(request: Request, error: HTTPError) -> int | None:
     return None
 
 
-def _last_event_id(request: Request) -> str:
+def last_event_id(request: Request) -> str:
+    """Where the client stands, as it says."""
     found = request.headers.get("last-event-id")
     if found is None:
         found = request.query_params.get("lastEventId") or request.query_params.get("last_event_id")

@@ -87,6 +87,7 @@ def publisher(place: Place) -> Iterator[Publisher]:
     with Publisher.from_url(place.broker.url, prefix=place.prefix) as running:
         for owner, kind in itertools.product(("ann", None), ("character", "media")):
             running.create_job(f"{owner or 'free'}-{kind}", kind=kind, owner=owner, meta={"note": MARKER})
+        running.create_answer("ann-chat", owner="ann", job_id="ann-answer", meta={"note": MARKER})
         yield running
 
 

@@ -12,7 +12,7 @@ import pytest
 from tests.support.broker import Broker
 
 ROOT = Path(__file__).parents[2]
-PAGES = ("docs/howto/publish-from-workers.md", "docs/reference/wire-format.md")
+PAGES = ("docs/howto/publish-from-workers.md", "docs/howto/stream-answers.md", "docs/reference/wire-format.md")
 
 
 def blocks() -> list[tuple[str, str]]:
