@@ -32,31 +32,33 @@ local TYPES = { create = 'job.created', recreate = 'job.created', open = 'job.st
   item = 'job.item', complete = 'job.completed', fail = 'job.failed', cancel = 'job.cancelled',
   retry = 'job.retrying', pause = 'job.paused', resume = 'job.resumed' }
 local ENDED = { ['job.completed'] = true, ['job.failed'] = true, ['job.cancelled'] = true }
-local LIFE = { 'status', 'attempt', 'progress', 'stage', 'message', 'current', 'total' }
-local TIMES = { 'created_at', 'started_at', 'finished_at' }
-local BIRTH = { 'kind', 'owner', 'status', 'attempt', 'progress', 'created_at', 'started_at' }
-local WORDS = { 'stage', 'message', 'current', 'total', 'rate', 'eta_s' }  -- what one attempt says beside its progress
-local PAUSE = { 'status', 'attempt', 'paused' }
+-- What one attempt says beside its progress.
+local function words() return { 'stage', 'message', 'current', 'total', 'rate', 'eta_s' } end
 
-local function concat(...)
-  local all = {}
-  for _, list in ipairs({ ... }) do
-    for _, value in ipairs(list) do all[#all + 1] = value end
+-- Made where they are needed: a script's tables are built anew with each call.
+local function fields_of(type)
+  if type == 'job.progress' then
+    return { 'status', 'attempt', 'progress', 'stage', 'message', 'current', 'total', 'rate', 'eta_s', 'created_at',
+      'started_at' }
   end
-  return all
+  if type == 'job.paused' or type == 'job.resumed' then return { 'status', 'attempt', 'paused' } end
+  local fields = {}
+  local function add(list)
+    for _, field in ipairs(list) do fields[#fields + 1] = field end
+  end
+  if type == 'job.created' or type == 'job.started' then
+    add({ 'kind', 'owner', 'status', 'attempt', 'progress', 'created_at', 'started_at' })
+    add(type == 'job.created' and { 'meta' } or words())
+    return fields
+  end
+  add({ 'status', 'attempt', 'progress', 'stage', 'message', 'current', 'total' })
+  if type == 'job.completed' then add({ 'result' }) end
+  if type == 'job.failed' or type == 'job.cancelled' then add({ 'error' }) end
+  add({ 'created_at', 'started_at' })
+  if type ~= 'job.retrying' then add({ 'finished_at' }) end
+  return fields
 end
 
-local FIELDS = {
-  ['job.created'] = concat(BIRTH, { 'meta' }),
-  ['job.started'] = concat(BIRTH, WORDS),
-  ['job.progress'] = concat(LIFE, { 'rate', 'eta_s', 'created_at', 'started_at' }),
-  ['job.retrying'] = concat(LIFE, { 'created_at', 'started_at' }),
-  ['job.paused'] = PAUSE,
-  ['job.resumed'] = PAUSE,
-  ['job.completed'] = concat(LIFE, { 'result' }, TIMES),
-  ['job.failed'] = concat(LIFE, { 'error' }, TIMES),
-  ['job.cancelled'] = concat(LIFE, { 'error' }, TIMES),
-}
 local UNLESS_NIL = { ['job.cancelled'] = 'error' }  -- not there where there is none: an answer that another one replaced has it
 
 local function set(...) call('HSET', state, ...) end
@@ -74,7 +76,7 @@ local function apply_changes()
 end
 
 local function data_of(type)
-  local fields = FIELDS[type]
+  local fields = fields_of(type)
   local values = call('HMGET', state, unpack(fields))
   local parts = { '"job_id":' .. job_id_json }
   for i, field in ipairs(fields) do
@@ -188,7 +190,7 @@ local function start()
   set('status', status, 'started_at', now)
   if reply[5] ~= '1' then  -- a new attempt: how far the last one came, and why it ended, says nothing of it
     set('progress', '0')
-    call('HDEL', state, unpack(WORDS))
+    call('HDEL', state, unpack(words()))
   end
   return true
 end
