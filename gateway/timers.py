@@ -42,14 +42,16 @@ class Timers:
         self._compare = compare
         self._slots: list[set[Connection]] = [set() for _ in range(slots)]
         self._slot_of: dict[Connection, int] = {}
-        self._now_slot = 0
+        self._now_slot = self._next_slot = 0
         self._deadlines: dict[int, set[Connection]] = {}
         self._passed = int(time.monotonic())
 
     def add(self, connection: Connection, deadline: float | None, closing: Closing) -> None:
         """Care for a connection; at ``deadline`` it is ended for the reason ``closing``."""
-        self._slots[self._now_slot].add(connection)
-        self._slot_of[connection] = self._now_slot
+        # Round and round, and not into the slot of this second: who comes in a crowd would be written to as one.
+        self._next_slot = (self._next_slot + 1) % len(self._slots)
+        self._slots[self._next_slot].add(connection)
+        self._slot_of[connection] = self._next_slot
         if deadline is not None:
             deadline = max(deadline, float(self._passed))
             connection.deadline = (deadline, closing)
@@ -75,13 +77,14 @@ class Timers:
                 due = now  # the process was stopped for a while: do not make up for lost ticks
             self.expire(now)
             self._cut_stalled(now)
-            self._beat()
+            self.beat()
             self._compare(now)
             gone = self._hub.sweep(now, LINGER_S)
             if gone:
                 self._unwant([channel.name for channel in gone])
 
-    def _beat(self) -> None:
+    def beat(self) -> None:
+        """Heartbeats for the connections whose turn it is."""
         self._now_slot = (self._now_slot + 1) % len(self._slots)
         beats: dict[tuple[Encoder, bool], bytes] = {}
         for connection in self._slots[self._now_slot]:

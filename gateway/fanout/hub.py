@@ -66,8 +66,9 @@ class Hub:
         """Forget channels that nobody has listened to for ``linger_s``; returns them, so that Redis can be told."""
         gone: list[Channel] = []
         for channel in list(self.channels.values()):
-            channel.cool()
-            if channel.used or channel.watchers:
+            if channel.keeping:
+                channel.cool()
+            if channel.size or channel.joiners or channel.watchers:  # as channel.used, for all of them at once
                 channel.idle_since = None
             elif channel.idle_since is None:
                 channel.idle_since = now

@@ -56,6 +56,19 @@ def test_a_deadline_that_has_passed_ends_the_stream_with_the_next_tick() -> None
     assert connection.closing is Closing.EXPIRED
 
 
+def test_heartbeats_of_streams_that_came_together_are_spread_over_the_whole_time() -> None:
+    made = Clocked(heartbeat_s=5)
+    crowd = [made.connect(made.topic) for _ in range(10)]
+    for connection, _ in crowd:
+        made.timers.add(connection, None, Closing.AGE)
+    beats = []
+    for _ in range(5):
+        before = [connection.written for connection, _ in crowd]
+        made.timers.beat()
+        beats.append(sum(connection.written > had for (connection, _), had in zip(crowd, before, strict=True)))
+    assert beats == [2] * 5
+
+
 @pytest.mark.parametrize("lifetime_s", [None, 0.0, 3600.0, 1e9])
 def test_a_closed_connection_is_forgotten_whatever_was_planned_for_it(lifetime_s: float | None) -> None:
     made = Clocked(heartbeat_s=15)
