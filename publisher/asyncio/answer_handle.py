@@ -10,8 +10,9 @@ from publisher.asyncio.job_handle import AsyncJobHandle
 from publisher.core import reports
 from publisher.core.answer_writer import AnswerWriter
 from publisher.core.given import JobOptions
+from publisher.core.models import ModelReader
 from publisher.core.options import Options
-from publisher.core.pieces import REASONING, TEXT, AnswerPiece, text_piece
+from publisher.core.pieces import PART, REASONING, TEXT, AnswerPiece, text_piece
 from publisher.core.record import Entry
 from publisher.core.step import Step
 from publisher.exceptions import BufferFull, PublisherError
@@ -52,20 +53,31 @@ class AsyncAnswerHandle(AsyncJobHandle):
         await self._write(piece)
 
     async def stream(self, model: Iterable[Any] | AsyncIterable[Any]) -> None:
-        """Append all that a model says: pieces of text, and dicts as :meth:`part` takes them. However it ends, the
-        model's generator is closed."""
+        """Append all that a model says: pieces of text, dicts as :meth:`part` takes them, and what the libraries of
+        OpenAI and Anthropic stream. However it ends, the model's generator is closed."""
+        reader = ModelReader()
         try:
-            async for piece in each(model):
-                if isinstance(piece, dict):
-                    await self.part(piece)
-                else:
-                    await self.text(piece)
+            async for said in each(model):
+                if type(said) is str:
+                    await self.text(said)
+                    continue
+                for kind, value in reader.read(said):
+                    await self._say(kind, value)
+                await self.raise_if_cancelled()
+            for kind, value in reader.finish():
+                await self._say(kind, value)
         finally:
             close = getattr(model, "aclose", None) or getattr(model, "close", None)
             if callable(close):
                 closing = close()
                 if isawaitable(closing):
                     await closing
+
+    async def _say(self, kind: str, value: Any) -> None:
+        if kind == PART:
+            await self.part(value)
+        else:
+            await self._write(text_piece(kind, value))
 
     async def _write(self, piece: AnswerPiece | None) -> None:
         waited = self._writer.waits

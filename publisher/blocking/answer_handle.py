@@ -9,8 +9,9 @@ from publisher.blocking.job_handle import JobHandle
 from publisher.core import reports
 from publisher.core.answer_writer import AnswerWriter
 from publisher.core.given import JobOptions
+from publisher.core.models import ModelReader
 from publisher.core.options import Options
-from publisher.core.pieces import REASONING, TEXT, AnswerPiece, text_piece
+from publisher.core.pieces import PART, REASONING, TEXT, AnswerPiece, text_piece
 from publisher.core.record import Entry
 from publisher.core.step import Step
 from publisher.exceptions import BufferFull, PublisherError
@@ -55,18 +56,29 @@ class AnswerHandle(JobHandle):
             self._writer.calls.note(part)
 
     def stream(self, model: Iterable[Any]) -> None:
-        """Append all that a model says: pieces of text, and dicts as :meth:`part` takes them. However it ends, the
-        model's generator is closed."""
+        """Append all that a model says: pieces of text, dicts as :meth:`part` takes them, and what the libraries of
+        OpenAI and Anthropic stream. However it ends, the model's generator is closed."""
+        reader = ModelReader()
         try:
-            for piece in model:
-                if isinstance(piece, dict):
-                    self.part(piece)
-                else:
-                    self.text(piece)
+            for said in model:
+                if type(said) is str:
+                    self.text(said)
+                    continue
+                for kind, value in reader.read(said):
+                    self._say(kind, value)
+                self.raise_if_cancelled()
+            for kind, value in reader.finish():
+                self._say(kind, value)
         finally:
             close = getattr(model, "close", None)
             if callable(close):
                 close()
+
+    def _say(self, kind: str, value: Any) -> None:
+        if kind == PART:
+            self.part(value)
+        else:
+            self._write(text_piece(kind, value))
 
     def _write(self, piece: AnswerPiece | None) -> None:
         with self._lock:
