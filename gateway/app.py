@@ -15,7 +15,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Match, Route
 
 from gateway.auth.client_address import TrustedProxies
-from gateway.dialects import clients, generation, jobs, tasks, video
+from gateway.dialects import ai, clients, generation, jobs, tasks, video
 from gateway.exceptions import (
     BadRequest,
     HTTPError,
@@ -102,6 +102,7 @@ def _routes(node: Node, endpoint: Endpoints, figures: Callable[[], Awaitable[lis
         *generation.routes(stream),
         *tasks.routes(stream),
         *video.routes(stream),
+        *ai.routes(stream, endpoint, callers, history, publisher),
     ]
 
 

@@ -18,6 +18,7 @@ class Closing(Enum):
     AGE = ("max_age", "The stream has reached its maximum age.", True)
     DRAINING = ("draining", "The node is stopping; another one takes over.", True)
     STALLED = ("stalled", "The client accepted nothing for too long.", True)
+    LOST = ("history_lost", "What was missed is lost, and this dialect has no word for that.", True)
     GONE = ("client_gone", "The client has closed the connection.", True)
     PROTOCOL = ("protocol_error", "The client sent data on an open stream.", True)
     NODE_LIMIT = ("node_limit", "The node holds as many streams as it may.", True)

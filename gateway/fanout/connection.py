@@ -106,16 +106,17 @@ class Connection:
     def id_start(self, channel: Channel) -> bytes:
         """The beginning of the id line of an event on ``channel``: the parts of all other channels."""
         if len(self.channels) == 1:
-            return sse.ID
+            return self.encoder.id_start
         if not self.behind and not self.untold:
             return sse.ID + b"".join([other.elsewhere + b"," for other in self.channels if other is not channel])
-        return sse.ID + b"".join([self._part(other) + b"," for other in self.channels if other is not channel])
+        return sse.ID + b"".join([self.part(other) + b"," for other in self.channels if other is not channel])
 
     def id_line(self) -> bytes:
         """An id line that says where the connection stands now on all its channels."""
-        return sse.ID + b",".join([self._part(channel) for channel in self.channels]) + b"\n"
+        return sse.ID + b",".join([self.part(channel) for channel in self.channels]) + b"\n"
 
-    def _part(self, channel: Channel) -> bytes:
+    def part(self, channel: Channel) -> bytes:
+        """What ends the id line of what is said of this channel, without a line break."""
         position = self.behind.get(channel)
         part = channel.part if position is None else cursor.part(channel.tag, position)
         return part + cursor.UNTOLD if channel in self.untold else part

@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
+from gateway.closing import Closing
 from gateway.fanout import continuity, sse
 from gateway.fanout.channel import Channel
 from gateway.fanout.connection import Connection
@@ -174,9 +175,10 @@ class Hub:
             return
         for encoder, members in list(self.members.of(channel).items()):
             blocks = reset_blocks(encoder, channel.name, reason, jobs, snapshot.top.seq)
-            # Only the last of them moves the cursor: who is cut off in between is told all of it again.
-            parts = [old_part] * (len(blocks) - 1) + [channel.part]
-            frames = [part + b"\n" + block for part, block in zip(parts, blocks, strict=False)]
+            if blocks is None:
+                self._lose(channel, members)
+                continue
+            frames = encoder.numbered(blocks, old_part, channel.part)
             self._deliver(channel, members, frames, before)
         if channel.is_job and jobs and jobs[0].finished:
             self._end(channel)
@@ -205,17 +207,21 @@ class Hub:
         if channel.is_job:
             self._part_with_strangers(channel, new_owners(events))
         for encoder, members in list(self.members.of(channel).items()):
-            frames = [
-                b"%b\n%b" % (part, block)
-                for part, event in zip(parts, events, strict=True)
-                if (block := encoder.event(event)) is not None
-            ]
+            frames = encoder.frames(parts, events)
             if frames:
                 self._deliver(channel, members, frames, before)
                 self._metrics.events_delivered[encoder.name] += len(frames) * len(members)
+            elif frames is None:
+                self._lose(channel, members)
         self._metrics.fanned_out(events, channel.size)
         if channel.is_job and events[-1].type in names.TERMINAL_TYPES:
             self._end(channel)
+
+    def _lose(self, channel: Channel, members: Iterable[Connection]) -> None:
+        """These cannot go on with what comes next, and hear nothing of it."""
+        for connection in tuple(members):
+            connection.finish(Closing.LOST)
+            self.members.remove(channel, connection)
 
     def _part_with_strangers(self, channel: Channel, owners: Sequence[Owner]) -> None:
         """``owners`` of the job that the channel's name has come to stand for: who may not read it, hears no more."""
@@ -253,6 +259,7 @@ class Hub:
         assert before is not None  # there is a member
         for each in connection.channels:
             self.members.remove(each, connection)
+        connection.encoder = connection.encoder.apart()
         connection.fell_behind(channel, before)
 
     def _end(self, channel: Channel) -> None:
@@ -292,6 +299,7 @@ class Hub:
         position: one event less, and it would never get it; one more, and it would get it twice. So nothing may run
         between the look at what it lacks and this."""
         assert connection.behind[channel] == channel.position, "A stream goes live where its channel is, or not at all."
+        connection.encoder = connection.encoder.together(self.members.of(channel))
         self.members.add(channel, connection)
         connection.caught_up(channel)
 
@@ -307,9 +315,12 @@ class Hub:
         self.flush()
 
 
-def reset_blocks(encoder: Encoder, channel: str, reason: str, jobs: list[Job], seq: int) -> list[bytes]:
-    """What a stream hears when events were missed that cannot be replayed."""
+def reset_blocks(encoder: Encoder, channel: str, reason: str, jobs: list[Job], seq: int) -> list[bytes] | None:
+    """What a stream hears when events were missed that cannot be replayed; None where it cannot go on."""
     blocks = encoder.reset(channel, reason)
     for job in jobs:
-        blocks += encoder.state(job, seq)
+        anew = encoder.renewed(job, seq)
+        if anew is None:
+            return None
+        blocks += anew
     return blocks

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import random
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from functools import cache
 from typing import Any, Final
 
 import orjson
@@ -21,6 +22,7 @@ STREAM_HEADERS: Final = [
     (b"x-accel-buffering", b"no"),
     (b"x-content-type-options", b"nosniff"),
 ]
+Headers = tuple[tuple[bytes, bytes], ...]
 PRIVATE: Final = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
 
 
@@ -51,15 +53,24 @@ def error_response(error: HTTPError, status: int | None = None) -> Response:
     return json_response(body, status or error.status, error.headers)
 
 
-async def start_stream(send: Send) -> None:
-    """The head of a stream."""
-    await send({"type": "http.response.start", "status": 200, "headers": STREAM_HEADERS})
+@cache
+def start_stream(more: Headers = ()) -> Callable[[Send], Awaitable[None]]:
+    """What sends the head of a stream with these headers beside those of all; one function for all such streams."""
+
+    async def start(send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": [*STREAM_HEADERS, *more]})
+
+    return start
 
 
-async def stream_head(scope: Scope, receive: Receive, send: Send) -> None:
+def stream_head(more: Headers = ()) -> ASGIApp:
     """What HEAD asks of a stream."""
-    await start_stream(send)
-    await send({"type": "http.response.body", "body": b""})
+
+    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+        await start_stream(more)(send)
+        await send({"type": "http.response.body", "body": b""})
+
+    return answer
 
 
 async def no_more(scope: Scope, receive: Receive, send: Send) -> None:

@@ -17,6 +17,7 @@ DIALECTS: Final[Values] = {
     "generation": "`/api/generation`",
     "tasks": "`/api/v1/status/tasks/…`",
     "video": "`/jobs/…/stream`",
+    "ai": "`/api/chat/…/stream`",
 }
 
 _ENDS = (
@@ -26,6 +27,7 @@ _ENDS = (
     Closing.FORBIDDEN,
     Closing.AGE,
     Closing.DRAINING,
+    Closing.LOST,
     Closing.STALLED,
     Closing.GONE,
     Closing.PROTOCOL,

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import re
+import socket
+import struct
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
@@ -72,6 +74,14 @@ class StreamPeer(asyncio.Protocol):
 
     def abort(self) -> None:
         """Cut the peer off now, whatever it has not taken."""
+        self._transport.abort()
+
+    def break_off(self) -> None:
+        """Cut the peer off so that it knows the response to be incomplete: without a last chunk or, where there are no
+        chunks and a plain end would pass for that of the response, by a reset of the connection."""
+        if not self.chunked:
+            sock = self._transport.get_extra_info("socket")
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self._transport.abort()
 
     def end(self) -> None:

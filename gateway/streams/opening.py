@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Final, NamedTuple
 
 from starlette.types import Send
@@ -55,13 +56,15 @@ class Opening:
         send: Send,
         last_event_id: str,
         *,
+        arrival: PendingStream,
         limits: Limits,
         user_key: str,
     ) -> None:
         self._parts = parts
         self._plan = plan
         self._principal = principal
-        self.arrival = PendingStream(principal.subject, plan.channels)
+        self._arrival = arrival
+        self._said: dict[Channel, list[bytes]] = {}
         self._http = http
         self._send = send
         self._limits = limits
@@ -94,10 +97,10 @@ class Opening:
             if self._over(channels, positions, reads):
                 parts.metrics.resumes["ended"] += 1
                 return False
-            head = await self._http.head(responses.start_stream, self._send)
+            head = await self._http.head(responses.start_stream(self._plan.encoder.headers), self._send)
             stream = self._take_over(head, channels, on_end)
             with stream.going():
-                if self.arrival.sent_away:
+                if self._arrival.sent_away:
                     stream.connection.finish(Closing.DISCONNECTED)
                 else:
                     self._say(stream, channels, positions, reads)
@@ -178,23 +181,60 @@ class Opening:
         at_hand = self._at_hand(channel)
         if at_hand is not None:
             return at_hand
-        asked = channel.position
         mine = self._known.get(channel.tag)
         if mine is not None and self._says_no_state(channel) and self._remembered(channel, mine) is None:
             here, asked = await self._resumed(channel, mine)
             if continuity.missed(mine, here) is not None:
                 return FirstRead(here, [], asked)
-        history, after = self._parts.history, _after(mine, asked)
-        snapshot, jobs = await newest(history, channel.name, after)
+        if channel.is_job and self._plan.encoder.shares_states:
+            return await self._read_job(channel)
+        return await self._newest(channel, mine)
+
+    async def _newest(self, channel: Channel, mine: Position | None) -> FirstRead:
+        asked = channel.position
+        snapshot, jobs = await newest(self._parts.history, channel.name, _after(mine, asked))
         return FirstRead(snapshot, jobs, asked)
+
+    async def _read_job(self, channel: Channel) -> FirstRead:
+        """A job's state that many may come for at once: what the first of them reads serves all, once it is live."""
+        mine = self._known.get(channel.tag)
+        if channel.reading is not None:
+            await asyncio.wait([channel.reading])
+            if shown := self._shown_job(channel):
+                return shown
+        with self._reading(channel):
+            return await self._newest(channel, mine)
+
+    @contextlib.contextmanager
+    def _reading(self, channel: Channel) -> Iterator[None]:
+        """Others may wait until the history was read inside."""
+        reading: asyncio.Future[None] = self._loop.create_future()
+        channel.reading = channel.reading or reading
+        try:
+            yield
+        finally:
+            if channel.reading is reading:
+                channel.reading = None
+            reading.set_result(None)
 
     def _at_hand(self, channel: Channel) -> FirstRead | None:
         """What a read would bring, where nothing has to be asked."""
+        if channel.is_job:
+            return self._shown_job(channel)
         mine = self._known.get(channel.tag)
         here = self._remembered(channel, mine) if self._says_no_state(channel) else None
         if here is None or (mine is not None and continuity.missed(mine, here) is None):
             return None
         return FirstRead(here, [], channel.position)
+
+    def _shown_job(self, channel: Channel) -> FirstRead | None:
+        """A job whose newest state streams that are live here know between them."""
+        if self._cursor or channel.position is None:
+            return None
+        job = self._plan.encoder.at_hand(self._parts.hub.members.of(channel), self._may_have)
+        if job is None:
+            return None
+        return FirstRead(Snapshot(channel.position, []), [job], channel.position)
 
     def _says_no_state(self, channel: Channel) -> bool:
         """Whether no state is to be told, unless something was missed that cannot be replayed."""
@@ -208,19 +248,13 @@ class Opening:
             here = self._remembered(channel, mine)
             if here is not None:
                 return here, here.top
-        reading: asyncio.Future[None] = self._loop.create_future()
-        channel.reading = channel.reading or reading
         asked = channel.position
-        try:
+        with self._reading(channel):
             here = await self._parts.history.read(channel.name, _after(mine, asked))
             if self._parts.hub.learn(channel, here, asked) and channel.joiners > 1:
                 channel.recall(here)
             self._parts.hub.flush()
             return here, asked
-        finally:
-            if channel.reading is reading:
-                channel.reading = None
-            reading.set_result(None)
 
     async def _earlier(self, channel: Channel, read: FirstRead) -> FirstRead:
         """Go back to ``last`` events ago, or to the oldest that is kept, as if the client came with a cursor from
@@ -325,7 +359,11 @@ class Opening:
         )
 
     def _states(self, channel: Channel, read: FirstRead) -> list[bytes]:
-        return [block for job in read.jobs for block in self._plan.encoder.state(job, read.snapshot.top.seq)]
+        """The newest states in the words of the dialect, made once: they may be long."""
+        if channel not in self._said:
+            encoder, seq = self._plan.encoder, read.snapshot.top.seq
+            self._said[channel] = [block for job in read.jobs for block in encoder.state(job, seq)]
+        return self._said[channel]
 
     def _fresh(self, stream: Stream, channel: Channel, read: FirstRead) -> None:
         stream.tell(channel, self._states(channel, read), read.snapshot.top)
@@ -336,6 +374,10 @@ class Opening:
     ) -> None:
         if position == read.snapshot.top:
             stream.note_end(channel, read.jobs)
+        if events is not None and not self._can_go_on(read, events):
+            self._parts.metrics.resumes["reset"] += 1
+            stream.reset(channel, read.snapshot, read.jobs, "cursor")
+            return
         if stream.connection.paused or stream.connection.queued > stream.connection.limit:
             return  # stays behind: the history is read again when the peer has taken what came before
         if events is None:
@@ -344,6 +386,10 @@ class Opening:
             return
         self._parts.metrics.resumes["replayed" if events else "current"] += 1
         stream.replay(channel, events)
+
+    def _can_go_on(self, read: FirstRead, events: list[Event]) -> bool:
+        encoder, complete = self._plan.encoder, not read.snapshot.more
+        return all(encoder.resumed(job, events, complete=complete) for job in read.jobs)
 
 
 def _after(mine: Position | None, asked: Position | None) -> int | None:

@@ -22,6 +22,7 @@ from gateway.presence.presence import Presence
 from gateway.presence.stream_counts import CountedStream
 from gateway.sockets.protocol import GatewayProtocol
 from gateway.sockets.requests import EXTENSION
+from gateway.streams.arrival import PendingStream
 from gateway.streams.opening import Opening
 from gateway.streams.parts import StreamParts
 from gateway.streams.plan import Lookup, Plan
@@ -80,7 +81,8 @@ class StreamRoute:
         for_proxy = _status_for_proxy(request, error)
         if for_proxy is not None:
             return responses.error_response(error, for_proxy)
-        if isinstance(error, Refused) and "text/event-stream" in request.headers.get("accept", "").lower():
+        soft = not self._encoder.by_status
+        if soft and isinstance(error, Refused) and "text/event-stream" in request.headers.get("accept", "").lower():
             return responses.refused_stream(error.closing, self._encoder)
         return responses.error_response(error)
 
@@ -92,7 +94,7 @@ class StreamRoute:
         if isinstance(asked, Plan):
             parts.callers.check_channels(principal, asked.channels)
         if scope["method"] == "HEAD":
-            return responses.stream_head
+            return responses.stream_head(self._encoder.headers)
         if parts.streams.draining:
             raise Refused(Closing.DRAINING)
         if not parts.subscriptions.up:
@@ -100,18 +102,29 @@ class StreamRoute:
         http: GatewayProtocol = scope["extensions"][EXTENSION]
         if http.lost:
             return None
-        plan = asked if isinstance(asked, Plan) else await asked()
-        if plan is None:
-            return responses.no_more
-        place = CountedStream(user_key(principal, request), plan.channels)
-        limits, key = self._limits, place.user_key
-        opening = Opening(parts, plan, principal, http, send, last_event_id(request), limits=limits, user_key=key)
-        limits.enter(time.monotonic(), key)
+        key = user_key(principal, request)
+        arrival = PendingStream(principal.subject, asked.channels if isinstance(asked, Plan) else ())
+        self._limits.enter(time.monotonic(), key)
         stays = False
         try:
-            with parts.streams.arriving(opening.arrival), http.while_connected():
+            with parts.streams.arriving(arrival), http.while_connected():
+                plan = asked if isinstance(asked, Plan) else await asked()
+                if plan is None:
+                    return responses.no_more
+                place = CountedStream(key, plan.channels)
                 await self._enter(place)
                 try:
+                    opening = Opening(
+                        parts,
+                        plan,
+                        principal,
+                        http,
+                        send,
+                        last_event_id(request),
+                        arrival=arrival,
+                        limits=self._limits,
+                        user_key=key,
+                    )
                     stays = await opening.open(lambda: self._leave(place))
                 finally:
                     if not stays:

@@ -143,11 +143,12 @@ class Stream:
 
     def tell(self, channel: Channel, blocks: list[bytes], top: Position) -> None:
         """What brings the client to ``top``. Only the last of them says so: who is cut off in between is told anew."""
-        before = self.connection.id_line()
-        self.connection.behind[channel] = top
-        self.connection.untold -= {channel}
-        lines = [before] * (len(blocks) - 1) + [self.connection.id_line()]
-        self.queue([line + block for line, block in zip(lines, blocks, strict=False)])
+        connection = self.connection
+        start, before = connection.id_start(channel), connection.part(channel)
+        connection.behind[channel] = top
+        connection.untold -= {channel}
+        after = connection.part(channel)
+        self.queue([start + frame for frame in connection.encoder.numbered(blocks, before, after)])
 
     def learn(self, channel: Channel, snapshot: Snapshot, asked: Position | None) -> None:
         if not self._parts.hub.learn(channel, snapshot, asked):
@@ -172,13 +173,13 @@ class Stream:
         if not events or (channel.is_job and connection.turned_away(channel, new_owners(events))):
             return
         start = connection.id_start(channel)
-        frames = [
-            b"%b%b\n%b" % (start, event_part(channel.tag, event), block)
-            for event in events
-            if (block := encoder.event(event)) is not None
-        ]
+        parts = [event_part(channel.tag, event) for event in events]
+        frames = encoder.frames(parts, events)
+        if frames is None:
+            connection.finish(Closing.LOST)
+            return
         connection.behind[channel] = events[-1].position
-        self.queue(frames)
+        self.queue([start + frame for frame in frames])
         self._parts.metrics.replayed += len(events)
         if channel.is_job and events[-1].type in names.TERMINAL_TYPES:
             connection.channel_ended(channel)
@@ -191,6 +192,9 @@ class Stream:
             self._begin_anew(channel, reason)
             return
         blocks = reset_blocks(self.connection.encoder, channel.name, reason, jobs, snapshot.top.seq)
+        if blocks is None:
+            self.connection.finish(Closing.LOST)
+            return
         self.tell(channel, blocks, snapshot.top)
         self.note_end(channel, jobs)
 
@@ -323,6 +327,10 @@ class Stream:
         self._parts.hub.discard(connection)
         if closing in (Closing.GONE, Closing.STALLED, Closing.PROTOCOL):
             self._peer.abort()
+            return
+        if self.connection.encoder.breaks_off and closing is not Closing.FINISHED:
+            await self._emptied()
+            self._peer.break_off()
             return
         if closing is Closing.FINISHED and self.connection.encoder.end_delay_s:
             await asyncio.sleep(self.connection.encoder.end_delay_s)

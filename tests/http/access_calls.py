@@ -24,6 +24,9 @@ ann-job      401/404  401  404      200      200    404      404      200      2
 free-job     401/200  401  200      200      200    200      200      200      200  200      200     404    200    403
 no-job       401/404  401  404      404      404    404      404      404      404  404      -       404    404    403
 chat         401      401  204      200      204    204      204      204      204  401      200     204    204    403
+ai-chat      401/204  401  204      200      204    204      204      204      204  204      200     204    204    403
+ai-answer    401/404  401  404      200      200    404      404      200      200  404      200     404    200    403
+ai-stop      401      401  200      200      200    200      200      200      200  401      403     403    403    403
 client       401/200  401  403/200  200      200    403/200  403/200  403/200  200  403/200  200     403    200    403
 user         401      401  403      200      200    403      403      403      200  403      200     403    200    403
 topic        401/200  401  403/200  403/200  200    403/200  403/200  403/200  200  403/200  200     403    200    403
@@ -116,9 +119,10 @@ def _paused(owner: str, verb: str, paused: bool) -> Case:
     return Case(f"cancel-{owner}", "POST", f"/v1/jobs/{{job_id}}/{verb}", path, effect=f"paused {job_id} {paused}")
 
 
+_AI: Final = "/api/chat/{chat_id}/stream"
 _CLIENT: Final = ("client:ann", "broadcast")
 
-_PAGE: Final = re.compile(r"/(client|admin|demo)?|/static/.+")
+_PAGE: Final = re.compile(r"/(client|admin|demo|chat)?|/static/.+")
 
 
 def page(route: str) -> Case | None:
@@ -137,6 +141,9 @@ CALLS: Final = [
     *_of_a_job("free-job", "free"),
     *_of_a_job("no-job", "missing"),
     Case("chat", "GET", "/v1/chats/{chat_id}/events", "/v1/chats/ann-chat/events", ("job:ann-answer",)),
+    Case("ai-chat", "GET", _AI, "/api/chat/ann-chat/stream", ("job:ann-answer",)),
+    Case("ai-answer", "GET", _AI, "/api/chat/ann-chat/stream?answer=ann-answer", ("job:ann-answer",)),
+    Case("ai-stop", "POST", "/api/chat/{chat_id}/stop", "/api/chat/nothing/stop", body={}),
     Case("client", "GET", "/v1/clients/{client_id}/events", "/v1/clients/ann/events", _CLIENT),
     Case("client", "GET", "/api/sse/subscribe/{client_id}", "/api/sse/subscribe/ann", _CLIENT),
     _channels("client", "client:ann"),

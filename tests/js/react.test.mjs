@@ -1,17 +1,11 @@
 // The hooks, in a real React (REACT=18 or 19) on a real DOM, against real nodes.
 
+import "./react-dom.mjs";
+
 import assert from "node:assert/strict";
-import { register } from "node:module";
 import { afterEach, test } from "node:test";
 
-import { JSDOM } from "jsdom";
-
 import { WORLD, control, createJob, name, publish, step, token, until } from "./support.mjs";
-
-register("./hooks.mjs", import.meta.url);
-const dom = new JSDOM("<!doctype html><div id=root></div>", { url: `${WORLD.base}/` });
-Object.defineProperty(globalThis, "navigator", { value: dom.window.navigator, configurable: true });
-Object.assign(globalThis, { window: dom.window, document: dom.window.document });
 
 const { StrictMode, createElement, version } = await import("react");
 const { flushSync } = await import("react-dom");

@@ -7,7 +7,7 @@ export const WORLD = JSON.parse(process.env.WORLD ?? "{}");
 export const CLIENT = new URL("../../gateway/web/client/", import.meta.url);
 export const name = (prefix = "j") => `${prefix}-${randomBytes(5).toString("hex")}`;
 
-/** Ask the pytest side: `kill`, `start`, `freeze`, `target` (of the proxy), `cut`, `blackhole`, `restore`, `refuse`. */
+/** Ask the pytest side: `kill`, `start`, `freeze`, `target` (of the proxy), `cut`, `blackhole`, `restore`, `refuse`, `answer`. */
 export async function control(action, argument = "") {
   const response = await fetch(`${WORLD.control}/${action}/${argument}`, { method: "POST" });
   if (!response.ok) throw new Error(`${action}: ${await response.text()}`);
@@ -31,6 +31,10 @@ async function call(method, path, body) {
 }
 
 export const createJob = (job_id, owner = "ann") => call("POST", "/v1/jobs", { job_id, kind: "media", owner });
+export async function createAnswer(chat, owner = "ann", job_id = name("a")) {
+  await control("answer", [chat, owner, job_id].join());
+  return job_id;
+}
 export const step = (job_id, change) => call("PATCH", `/v1/jobs/${job_id}`, change);
 export const publish = (channel, type, data) => call("POST", "/v1/events", { channel, type, data });
 

@@ -20,7 +20,8 @@ from tests.support.node import ROOT
 HERE = Path(__file__).parent
 CLIENT = ROOT / "gateway" / "web" / "client"
 MODULES = HERE / "node_modules"
-FILES = sorted(path.name for path in HERE.glob("*.test.mjs") if path.name != "react.test.mjs")
+WITH_MODULES = ("react.test.mjs", "chat.test.mjs")
+FILES = sorted(path.name for path in HERE.glob("*.test.mjs") if path.name not in WITH_MODULES)
 PACKED = {"LICENSE", "README.md", "package.json", "react.d.ts", "react.js", "sse-client.d.ts", "sse-client.js"}
 INSTALL = "npm ci --prefix tests/js && npm ci --prefix tests/js/react18 (make test does it)"
 
@@ -61,6 +62,11 @@ def test_the_client_passes(world: World, file: str) -> None:
 @pytest.mark.parametrize("react", ["18", "19"])
 def test_the_hooks_work_with_react(world: World, react: str) -> None:
     run(world, "react.test.mjs", REACT=react)
+
+
+@needs_modules
+def test_the_chat_of_the_ai_sdk_works_unchanged(world: World) -> None:
+    run(world, "chat.test.mjs", REACT="19")
 
 
 @needs_modules

@@ -9,6 +9,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any, Self
 
+from publisher import Publisher
 from tests.support.node import Node
 from tests.support.ports import HOST
 from tests.support.proxy import Proxy
@@ -23,6 +24,7 @@ class World:
         self.nodes = [Node(redis_url, prefix, **fast), Node(redis_url, prefix, **fast)]
         self.crowded = Node(redis_url, prefix, **{**fast, "MAX_CONNECTIONS_PER_USER": 1})
         self.proxy = Proxy(0)
+        self._publisher = Publisher.from_url(redis_url, prefix=prefix)
         self._server = ThreadingHTTPServer((HOST, 0), _handler(self._do))
         self._server.daemon_threads = True
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
@@ -71,6 +73,7 @@ class World:
         self._server.shutdown()
         self._server.server_close()
         self.proxy.close()
+        self._publisher.close()
         for node in [*self.nodes, self.crowded]:
             node.close()
 
@@ -84,8 +87,12 @@ class World:
             "blackhole": self.proxy.blackhole,
             "refuse": self.proxy.refuse,
             "restore": self.proxy.restore,
+            "answer": lambda: self._register_answer(*argument.split(",")),
         }
         actions[action]()
+
+    def _register_answer(self, chat: str, owner: str, job_id: str) -> None:
+        self._publisher.create_answer(chat, owner=owner, job_id=job_id)
 
 
 def _handler(do: Callable[[str, str], None]) -> type[BaseHTTPRequestHandler]:

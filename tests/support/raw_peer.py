@@ -32,6 +32,8 @@ class RawPeer:
 
     def __init__(self, sock: socket.socket) -> None:
         self.received = b""
+        self.broken = False
+        """Whether it ended otherwise than with FIN."""
         self._sock = sock
         self._loop = asyncio.get_running_loop()
 
@@ -67,7 +69,7 @@ class RawPeer:
         try:
             data = await self._loop.sock_recv(self._sock, size)
         except ConnectionError:
-            data = b""
+            data, self.broken = b"", True
         self.received += data
         return data
 

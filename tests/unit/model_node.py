@@ -19,6 +19,7 @@ from gateway.limits import Limits
 from gateway.metrics.counters import Metrics
 from gateway.reconciler import Reconciler, Suspects
 from gateway.settings.settings import Settings
+from gateway.streams.arrival import PendingStream
 from gateway.streams.open_streams import OpenStreams
 from gateway.streams.opening import Opening
 from gateway.streams.parts import StreamParts
@@ -153,7 +154,9 @@ class ModelNode:
         async def serve() -> None:
             http: Any = socket
             plan = Plan(channels, self.encoder)
-            opening = Opening(self._parts, plan, ANYBODY, http, send, cursor, limits=Limits(0, 0), user_key="anybody")
+            asked = (self._parts, plan, ANYBODY, http, send, cursor)
+            arrival = PendingStream(None, channels)
+            opening = Opening(*asked, arrival=arrival, limits=Limits(0, 0), user_key="anybody")
             over = asyncio.Event()
             try:
                 if await opening.open(over.set):
