@@ -89,4 +89,6 @@ def tags_in(text: str) -> frozenset[str]:
 
 def untold(text: str) -> frozenset[str]:
     """Tags of the channels whose state had not reached the bearer."""
+    if UNTOLD.decode() not in text:
+        return frozenset()
     return frozenset(piece[:8] for piece in text[:MAX_LENGTH].split(",") if piece.endswith("~"))

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from typing import Final
 
+from starlette.datastructures import QueryParams
 from starlette.requests import Request
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -34,9 +35,19 @@ its way, through a proxy or from another node."""
 ELSEWHERE: Final = {"502": 502, "503": 503, "504": 504}
 """With what a proxy may have a stream refused that this node cannot serve now, and another one may."""
 
+NO_QUERY: Final = QueryParams()
+
 PlanOf = Callable[[Request, Principal], Plan | Lookup]
 """Reads the request; may raise :class:`HTTPError` or ``ValueError``. It gets the caller, because some routes mean the
 caller's own channels. Where only Redis can say which channels, it answers how that is found out."""
+
+
+class StreamRequest(Request):
+    """Most streams are asked for without a query, of which Starlette makes three dictionaries each."""
+
+    @property
+    def query_params(self) -> QueryParams:
+        return super().query_params if self.scope["query_string"] else NO_QUERY
 
 
 class StreamRoutes:
@@ -63,7 +74,7 @@ class StreamRoute:
         self._encoder = encoder
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        request = Request(scope)
+        request = StreamRequest(scope)
         try:
             answer = await self._serve(request, send)
         except (HTTPError, ValueError) as raised:
