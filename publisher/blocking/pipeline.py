@@ -83,45 +83,52 @@ class PooledPipeline:
 class ClusterPipelines:
     """The same for a Cluster: one pipeline for each of its primaries, found by the layout that redis-py knows.
 
-    Only redis-py's own way mends that layout. So it is taken after every trouble, until it has worked once.
+    Only redis-py's own way mends that layout. So it is taken after every trouble with a primary, until it has worked
+    once for a key of that primary: one that has died is not forgotten because the others answer.
     """
 
     def __init__(self, client: RedisCluster, *, keep: bool) -> None:
         self._client: Any = client
         self._keep = keep
         self._lines: dict[str, tuple[redis.Redis, PooledPipeline]] = {}
-        self._sound = False
+        self._found = False
+        self._doubted: set[str] = set()
+        """Names of primaries."""
 
     def ask(self, key: str, packed: bytes) -> Any:
         """The reply to one command for this key, or :data:`ELSEWHERE` where it has to go redis-py's way; then nothing
         has been done yet. Raises redis-py's errors as a pipeline does."""
-        line = self._line(key) if self._sound else None
-        if line is None:
+        node = self._primary(key) if self._found else None
+        if node is None or node.name in self._doubted:
             return ELSEWHERE
         try:
-            (reply,) = line.ask((packed,))
+            (reply,) = self._line(node).ask((packed,))
         except BaseException:
-            self._sound = False
+            self._doubted.add(node.name)
             raise
         if isinstance(reply, AskError | TryAgainError | ClusterDownError):  # MOVED is an AskError too
-            self._sound = False
+            self._doubted.add(node.name)
             return ELSEWHERE
         return reply
 
-    def worked(self) -> None:
-        """redis-py's own way has just worked."""
-        self._sound = True
+    def worked(self, key: str) -> None:
+        """redis-py's own way has just worked for this key."""
+        self._found = True
+        node = self._primary(key)
+        if node is not None:
+            self._doubted.discard(node.name)
 
-    def _line(self, key: str) -> PooledPipeline | None:
+    def _primary(self, key: str) -> Any:
         nodes = self._client.nodes_manager.slots_cache.get(slot_of(key))
-        if not nodes:
-            return None
-        client = self._client.get_redis_connection(nodes[0])
-        known = self._lines.get(nodes[0].name)
+        return nodes[0] if nodes else None
+
+    def _line(self, node: Any) -> PooledPipeline:
+        client = self._client.get_redis_connection(node)
+        known = self._lines.get(node.name)
         if known is None or known[0] is not client:
             if known is not None:
                 known[1].release()
-            known = self._lines[nodes[0].name] = client, PooledPipeline(client, keep=self._keep)
+            known = self._lines[node.name] = client, PooledPipeline(client, keep=self._keep)
         return known[1]
 
     def release(self) -> None:

@@ -98,7 +98,7 @@ class RedisTransport:
             reply = client.execute_command("EVALSHA", script.sha, len(call.keys), *call.keys, *call.args)
         except NoScriptError:
             reply = client.execute_command("EVAL", script.source, len(call.keys), *call.keys, *call.args)
-        nodes.worked()
+        nodes.worked(call.keys[0])
         return reply
 
     def _ask(self, line: PooledPipeline, call: Call) -> Any:

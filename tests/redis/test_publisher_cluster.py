@@ -20,7 +20,7 @@ from publisher.redis import connect
 from tests.support.broker import Broker
 from tests.support.publishers import FACES, Reader, done, within
 from tests.support.redis_cluster import SLOTS, cluster_url, redis_cluster
-from tests.support.waiting import wait_until
+from tests.support.waiting import PATIENCE_S, wait_until
 
 
 @pytest.fixture(scope="module")
@@ -171,6 +171,22 @@ async def test_a_cluster_client_that_repeats_calls_by_itself_is_refused(face: An
     with pytest.raises(ValueError, match="cluster_error_retry_attempts=0"):
         face(client)
     await done(client.aclose() if face is AsyncPublisher else client.close())
+
+
+async def test_a_job_ends_though_its_owners_primary_has_died(face: Any, prefix: str) -> None:
+    """A replica took its place. The job's own primary answers all the time, which must not hide that from the call."""
+    config = ["cluster-node-timeout 2000"]
+    with redis_cluster(append_only=True, primaries=3, replicas=True, config=config) as nodes:
+        home, away = (3 * key_slot(name) // SLOTS for name in (b"job:j", b"user:ann"))
+        assert home != away
+        async with within(face.from_url(cluster_url(nodes), prefix=prefix, flush_timeout_s=PATIENCE_S)) as pub:
+            async with within(pub.job("j", kind="k", owner="ann")) as job:
+                nodes[away].kill()
+                await done(job.progress(5))
+        reader = Reader("redis://127.0.0.1", prefix)
+        reader.client = redis.RedisCluster(port=nodes[home].port, host="127.0.0.1", protocol=2)
+        assert reader.types("user:ann") == ["job.created", "job.started", "job.progress", "job.completed"]
+        reader.close()
 
 
 def test_events_follow_a_slot_that_moves_and_a_node_that_comes_back(
