@@ -24,6 +24,7 @@ CONFIRM_TIMEOUT_S: Final = 5.0
 SILENT_S: Final = 8.0
 """Silence after which a probe is sent. With the next one: a deaf connection is noticed within 15 s."""
 PROBE_TIMEOUT_S: Final = 5.0
+RESHARD_S: Final = 5.0
 MAX_BACKOFF_S: Final = 2.0
 TICK_S: Final = 0.5
 RESOLVE_EVERY_S: Final = 5.0
@@ -36,10 +37,12 @@ log = Log("gateway.redis")
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """Seconds of silence before a connection is probed, and seconds that the probe may take."""
+    """Seconds of silence before a connection is probed, seconds that the probe may take, and seconds after which a
+    Cluster's layout is compared with the connections, where nothing says that it has changed."""
 
     silent_s: float = SILENT_S
     probe_timeout_s: float = PROBE_TIMEOUT_S
+    reshard_s: float = RESHARD_S
 
 
 USUAL_PATIENCE: Final = Patience()
@@ -48,7 +51,7 @@ USUAL_PATIENCE: Final = Patience()
 class PubSubConnection:
     """``resolve`` says where to connect (asked anew each time), ``probe`` publishes one message on the probe channel
     of this connection and raises if that fails, ``on_up``/``on_down`` report the state, ``on_refused`` each time that
-    Redis does not let this user listen."""
+    Redis does not let this user listen, ``on_moved`` each time that a Cluster says that a channel is elsewhere."""
 
     def __init__(
         self,
@@ -63,6 +66,7 @@ class PubSubConnection:
         on_down: Callable[[str], None],
         on_refused: Callable[[], None],
         on_probe: Callable[[float], None],
+        on_moved: Callable[[], None],
         patience: Patience,
     ) -> None:
         self._name = name
@@ -75,6 +79,7 @@ class PubSubConnection:
         self._on_down = on_down
         self._on_refused = on_refused
         self._on_probe = on_probe
+        self._on_moved = on_moved
         self._patience = patience
         self._refusal = ""
         self.wanted: set[str] = {probe_channel}
@@ -225,6 +230,8 @@ class PubSubConnection:
     def _note_refusal(self) -> None:
         """Count it, and say it once until Redis lets this user listen again."""
         refusal = self._protocol.refusal if self._protocol is not None else ""
+        if refusal.startswith("MOVED"):
+            self._on_moved()
         if not refusal or refusal.startswith(PASSING):
             return
         self._lost_reason = "refused"
@@ -254,6 +261,7 @@ class PubSubConnection:
         if not subscribed:
             if name in self._confirmed and name in self.wanted:
                 self._protocol_lost("moved")  # Cluster moved the slot away
+                self._on_moved()
                 if self._protocol is not None:
                     self._protocol.close()
             return

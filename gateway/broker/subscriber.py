@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Callable
 from typing import Final
 
-from gateway.broker.pubsub_connection import USUAL_PATIENCE, Patience, PubSubConnection
+from gateway.broker.pubsub_connection import CONFIRM_TIMEOUT_S, USUAL_PATIENCE, Patience, PubSubConnection
 from gateway.broker.pubsub_protocol import ServerAddress
 from gateway.broker.script import Script
 from gateway.broker.store import Store
@@ -18,8 +19,8 @@ from publisher.keys import channel_of, probe_channel, probe_key, pubsub_name
 
 log = Log("gateway.redis")
 
-RESHARD_S: Final = 5.0
-"""How often a Cluster's topology is compared with the connections."""
+DOWN_S: Final = 1.0
+"""How often a Cluster's layout is looked at while a connection is down: a replica may have taken a primary's place."""
 
 
 class Subscriber:
@@ -52,6 +53,7 @@ class Subscriber:
         self._connections: dict[str | None, PubSubConnection] = {}
         self._tasks: dict[str | None, asyncio.Task[None]] = {}
         self._homes: dict[str, str | None] = {}
+        self._changed = asyncio.Event()
         self._cut = len(self._name("")) - 1  # "sse:{" before the channel's name, "}" after it
         self._probe_script = Script("probe")
         self._announce = "SPUBLISH" if store.cluster else "PUBLISH"
@@ -63,6 +65,7 @@ class Subscriber:
 
     async def run(self) -> None:
         """Keep subscribed until cancelled; in Cluster also follow the slots."""
+        failures = 0
         try:
             if not self._store.cluster:
                 await self._add(None)
@@ -73,14 +76,24 @@ class Subscriber:
                         task.result()  # a connection never ends by itself
                 try:
                     await self._reshard()
+                    failures = 0
                 except Exception as error:  # redis-py raises many kinds here, and none may end the node
-                    log.warning("redis.topology_failed", words=type(error).__name__)
+                    if failures in (0, 10, 100) or failures % 1000 == 0:
+                        log.warning("redis.topology_failed", words=type(error).__name__)
+                    failures += 1
                     self._metrics.redis_down()
-                await asyncio.sleep(RESHARD_S if self._connections else 0.5)
+                await self._until_changed()
         finally:
             for task in self._tasks.values():
                 task.cancel()
             await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+
+    async def _until_changed(self) -> None:
+        """Return when a channel was said to be elsewhere, or after a while."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._patience.reshard_s if self.up else DOWN_S):
+                await self._changed.wait()
+        self._changed.clear()
 
     def _name(self, channel: str) -> str:
         return pubsub_name(self._prefix, channel, self._store.db)
@@ -138,6 +151,7 @@ class Subscriber:
             on_down=self._connection_down,
             on_refused=self._metrics.redis_refused,
             on_probe=self._metrics.probed,
+            on_moved=self._changed.set,
             patience=self._patience,
         )
         self._connections[shard] = connection
@@ -165,13 +179,25 @@ class Subscriber:
         for gone in [known for known in self._connections if known not in primaries]:
             self._tasks.pop(gone).cancel()
             del self._connections[gone]
+        moved = []
         for name, home in list(self._homes.items()):
             new_home = await self._store.shard_of(name)
-            if new_home != home and new_home in self._connections:
+            if new_home != home and new_home in self._connections and self._homes.get(name) == home:
                 if home in self._connections:
                     self._connections[home].unwant([name])
                 self._homes[name] = new_home
                 self._connections[new_home].want(name)
+                moved.append((self._connections[new_home], name))
+        if moved:
+            await self._heard_again(moved)
+
+    async def _heard_again(self, moved: list[tuple[PubSubConnection, str]]) -> None:
+        """What was announced between the two homes reached nobody: have it looked for once the new ones listen."""
+        with contextlib.suppress(TimeoutError):  # then the connection starts over by itself, and says so
+            async with asyncio.timeout(CONFIRM_TIMEOUT_S):
+                for connection, name in moved:
+                    await connection.confirmed(name)
+        self._connection_up()
 
     # Callbacks ---
 
@@ -185,5 +211,6 @@ class Subscriber:
             self._on_up()
 
     def _connection_down(self, reason: str) -> None:
+        self._changed.set()
         self._metrics.redis_lost(reason)
         self._on_down(reason)

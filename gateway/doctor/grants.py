@@ -51,8 +51,8 @@ OPTIONAL: Final = ("memory|usage",)
 """What a node's scripts do without where a server or a user has it not; but each refusal fills the log of the ACL."""
 _SCRIPTS: Final = ("eval", "evalsha")
 _LINE: Final = ("ping", "client|setname")
-_LAYOUT: Final = ("command", "cluster|slots", "cluster|shards")
-"""What redis-py asks a Cluster for when it connects."""
+_LAYOUT: Final = ("command", "cluster|slots", "cluster|shards", "asking")
+"""What redis-py asks a Cluster for when it connects, and what it says where a slot is on its way to another primary."""
 _EXAMINING: Final = ("cluster|info",), ("info", "config|get")
 """What only the doctor asks: a Cluster, and any server."""
 

@@ -85,7 +85,7 @@ def attempt(tried: Tried) -> Attempt:
     """Try everything that the user of a role does; leaves nothing behind."""
     if tried.role is Role.WORKER:
         refusals = [each for tag in tried.tags for each in _as_worker(tried, tag)]
-        return Attempt(tuple(refusals), None)
+        return Attempt((*refusals, *_follow(tried)), None)
     (tag,) = tried.tags
     (keys,), (channels,) = (
         grants.key_patterns(Role.NODE, tried.prefix),
@@ -93,6 +93,7 @@ def attempt(tried: Tried) -> Attempt:
     )
     refusals = [each._replace(keys=keys, channels=channels) for each in _try_scripts(tried, tag)]
     refusals += _try(tried.client, "CLIENT SETNAME", "sse-gateway-doctor")
+    refusals += _follow(tried)
     publish, listen, leave = _pubsub(tried)
     may_publish = not any(each.command in (publish, "EVAL") for each in refusals)
     heard, channel = None, pubsub_name(tried.prefix, tag, tried.db)
@@ -158,6 +159,11 @@ def _ask_for_nodes(tried: Tried, named: str, read: str) -> list[Refusal]:
     for command in reads:
         refusals += [each._replace(keys=read) for each in _try(tried.client, *map(str, command))]
     return refusals
+
+
+def _follow(tried: Tried) -> list[Refusal]:
+    """What a slot that is on its way to another primary is followed with."""
+    return _try(tried.client, "ASKING") if tried.cluster else []
 
 
 def _pubsub(tried: Tried) -> tuple[str, str, str]:

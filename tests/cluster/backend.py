@@ -1,12 +1,12 @@
-"""The Redis side of a cluster under test: one server behind proxies, or a Sentinel trio."""
+"""The Redis side of a cluster under test: what every kind of it has, one server behind proxies, and a Sentinel trio."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import shutil
-from collections.abc import AsyncIterator
-from typing import Any
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import Any, Protocol
 
 from redis.asyncio import Redis
 
@@ -25,11 +25,26 @@ async def client(broker: Broker) -> AsyncIterator[Any]:
         yield found
 
 
+class Backend(Protocol):
+    """Where nodes and the publisher find Redis, each by an address of its own."""
+
+    async def start(self) -> None: ...
+    def node_url(self, index: int) -> str: ...
+    @property
+    def publisher_url(self) -> str: ...
+    async def close(self) -> None: ...
+
+
+Topology = Callable[[int, str], Backend]
+"""What makes one, for so many nodes and this prefix of keys."""
+
+
 class Standalone:
     """One append-only server; every node and the publisher reach it through a proxy of their own."""
 
-    def __init__(self, nodes: int) -> None:
-        self.broker = Broker(append_only=True)
+    def __init__(self, nodes: int, prefix: str, config: Sequence[str] = ()) -> None:
+        self.prefix = prefix
+        self.broker = Broker(append_only=True, config=config)
         self.proxies: list[Proxy] = []
         self._count = nodes + 1
 
@@ -65,7 +80,7 @@ class Standalone:
 class Trio:
     """A primary, a replica, and three Sentinels that promote it within seconds."""
 
-    def __init__(self) -> None:
+    def __init__(self, nodes: int, prefix: str) -> None:
         self.brokers: list[Broker] = []
         self.sentinels: list[Broker] = []
 

@@ -1,8 +1,9 @@
 """The long run: ``python -m tests.cluster.chaos --seed N --minutes M --out FILE``, or ``make chaos``.
 
 Every fault once, and then faults at random from the seed, under a steady load and 45 clients of every dialect on three
-nodes; the last quarter with a Sentinel trio. After each fault it waits until everybody has recovered and checks the
-promise. Ends with 1 if the promise broke, and with 2 if somebody did not recover.
+nodes; the last two fifths with a Sentinel trio and with a cluster of three primaries and their replicas. After each
+fault it waits until everybody has recovered and checks the promise. Ends with 1 if the promise broke, and with 2 if
+somebody did not recover.
 """
 
 from __future__ import annotations
@@ -21,16 +22,19 @@ from pathlib import Path
 from typing import Any
 
 from tests.cluster import table
-from tests.cluster.faults.catalogue import SENTINEL, STANDALONE
+from tests.cluster.backend import Standalone, Topology, Trio
+from tests.cluster.faults.catalogue import faults_of
 from tests.cluster.faults.fault import ClusterFault, Hold
 from tests.cluster.memory import Sample, rss_bytes, sampled
+from tests.cluster.shards import Shards
 from tests.cluster.verdict import Row
 from tests.cluster.world import World, running_world
 from tests.support.broker import BrokerError
 from tests.support.node import NodeError
 
 NODES, EACH = 3, 3
-SENTINEL_SHARE = 0.25
+SHARES: Sequence[tuple[Topology, float]] = ((Standalone, 0.6), (Trio, 0.2), (Shards, 0.2))
+"""How much of the time belongs to each way to run Redis."""
 LOG_CHARACTERS = 20_000
 SETTINGS: dict[str, Any] = {"DRAIN_S": 2, "MAX_STREAM_AGE_S": 45}
 
@@ -55,17 +59,17 @@ class Run:
         """Seconds since the start."""
         return round(time.monotonic() - self.started, 1)
 
-    async def phase(self, faults: Sequence[ClusterFault], seconds: float, *, sentinel: bool) -> None:
+    async def phase(self, topology: Topology, seconds: float) -> None:
         """Each fault once and then any, until the time is over."""
         until = time.monotonic() + seconds
         prefix = f"chaos-{secrets.token_hex(3)}"
         async with running_world(
-            prefix, nodes=NODES, each=EACH, sentinel=sentinel, moving_clock=True, orders={"rate": 6}, **SETTINGS
+            prefix, nodes=NODES, each=EACH, topology=topology, moving_clock=True, orders={"rate": 6}, **SETTINGS
         ) as world:
             try:
                 async with sampled(world.nodes, self.samples, self.started, lambda: self._tell(world)):
                     await world.published(40)
-                    for fault in self._order(faults):
+                    for fault in self._order(faults_of(topology)):
                         if time.monotonic() > until:
                             break
                         await self._one(world, fault)
@@ -117,8 +121,8 @@ class Run:
 async def chaos(run: Run, minutes: float) -> str:
     """Run it all; what went wrong with the run itself, or nothing."""
     try:
-        await run.phase(STANDALONE, minutes * 60 * (1 - SENTINEL_SHARE), sentinel=False)
-        await run.phase(SENTINEL, minutes * 60 * SENTINEL_SHARE, sentinel=True)
+        for topology, share in SHARES:
+            await run.phase(topology, minutes * 60 * share)
     except (TimeoutError, AssertionError, NodeError, BrokerError) as error:
         return f"{run.faults[-1]['name'] if run.faults else 'the start'}: {error}"
     return ""

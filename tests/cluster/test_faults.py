@@ -23,7 +23,7 @@ async def test_every_accepted_event_arrives_once_and_in_order_or_a_reset_says_so
     fault: ClusterFault, prefix: str
 ) -> None:
     """Clients of every dialect on two nodes; resets only where Redis itself lost data."""
-    async with running_world(prefix, sentinel=fault.sentinel, moving_clock=fault.moving_clock, orders=ORDERS) as world:
+    async with running_world(prefix, topology=fault.topology, moving_clock=fault.moving_clock, orders=ORDERS) as world:
         await world.published(20)
         await fault.run(world, Hold(random.Random(1)))
         await world.published(20)

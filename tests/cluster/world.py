@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from tests.cluster import verdict
-from tests.cluster.backend import Standalone, Trio
+from tests.cluster.backend import Backend, Standalone, Topology, Trio
 from tests.cluster.ledger import Ledger
 from tests.cluster.moving_clock import move_clock
 from tests.cluster.publishing import Publishing
+from tests.cluster.shards import Shards
 from tests.cluster.steady import OWNER, Orders
 from tests.cluster.trail import Trail
 from tests.cluster.truth import Truth
@@ -39,7 +40,7 @@ class World:
     """Made by :func:`running_world`."""
 
     def __init__(
-        self, backend: Standalone | Trio, nodes: Sequence[Node], views: Sequence[tuple[View, int]], orders: Orders
+        self, backend: Backend, nodes: Sequence[Node], views: Sequence[tuple[View, int]], orders: Orders
     ) -> None:
         self.backend = backend
         self.nodes = list(nodes)
@@ -68,6 +69,11 @@ class World:
     @property
     def trio(self) -> Trio:
         assert isinstance(self.backend, Trio)
+        return self.backend
+
+    @property
+    def shards(self) -> Shards:
+        assert isinstance(self.backend, Shards)
         return self.backend
 
     def _bases(self, turn: int) -> list[str]:
@@ -166,14 +172,14 @@ async def running_world(
     *,
     nodes: int = 2,
     each: int = 1,
-    sentinel: bool = False,
+    topology: Topology = Standalone,
     views: Sequence[View] = (*VIEWS, *FETCHED),
     orders: dict[str, Any] | None = None,
     moving_clock: bool = False,
     **settings: Any,
 ) -> AsyncIterator[World]:
     """Start everything, ``each`` clients of every view; nothing of it is left afterwards."""
-    backend = Trio() if sentinel else Standalone(nodes)
+    backend = topology(nodes, prefix)
     async with contextlib.AsyncExitStack() as stack:
         stack.push_async_callback(backend.close)
         await backend.start()

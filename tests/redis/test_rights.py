@@ -353,8 +353,12 @@ def test_the_users_of_a_cluster_may_do_the_same() -> None:
         assert set[str]().union(*map(log, admins)) == set()
         found = [each for each in publishing.examine({"GATEWAY_REDIS_URL": url}) if each.check == "rights"]
         assert [each.level for each in found] == [Level.OK], found
+        for admin in admins:
+            admin.execute_command("ACL", "SETUSER", "worker", "-asking")
+        found = [each for each in publishing.examine({"GATEWAY_REDIS_URL": url}) if each.check == "rights"]
+        assert [each.remedy for each in found] == ["ACL SETUSER worker +asking"]
         with Node(cluster_url(nodes).replace("://", "://node:PASSWORD@")) as node:
             assert node.readyz() == 200
-        assert {name for admin in admins for name in log(admin)} <= LACKING
+        assert {name for admin in admins for name in log(admin)} <= {*LACKING, "asking"}
         for admin in admins:
             admin.close()

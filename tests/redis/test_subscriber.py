@@ -6,6 +6,9 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable
 
+from redis.asyncio import Redis
+from redis.crc import key_slot
+
 from gateway.broker.pubsub_connection import USUAL_PATIENCE, Patience
 from gateway.broker.store import Store
 from gateway.broker.subscriber import Subscriber
@@ -13,6 +16,7 @@ from gateway.metrics.counters import Metrics
 from publisher.keys import pubsub_name
 from publisher.redis import connect
 from tests.support.broker import Broker
+from tests.support.redis_cluster import SLOTS, cluster_url, redis_cluster
 
 
 class ListeningSubscriber:
@@ -23,6 +27,8 @@ class ListeningSubscriber:
         self.store = Store(connect.asyncio(url))
         self.heard: list[tuple[str, bytes]] = []
         self.ups = 0
+        self.listened_at_up: list[bool] = []
+        """For each time that it was up, whether Redis had confirmed the topic ``a``."""
         self.downs: list[str] = []
         self._changed = asyncio.Event()
         self.subscriber = Subscriber(
@@ -42,6 +48,7 @@ class ListeningSubscriber:
 
     def _up(self) -> None:
         self.ups += 1
+        self.listened_at_up.append(self.subscriber.has("topic:a"))
         self._changed.set()
 
     def _down(self, reason: str) -> None:
@@ -129,3 +136,25 @@ async def test_a_subscription_left_on_a_demoted_master_is_noticed(own_broker: Br
             await listener.until(lambda: listener.downs == ["deaf"])
             await listener.store.command("REPLICAOF", "NO", "ONE")
             await listener.until(lambda: listener.ups >= 2)
+
+
+async def test_a_channel_whose_slot_moves_is_listened_to_before_the_node_looks_for_what_it_missed(prefix: str) -> None:
+    """At once, and not when the layout is looked at again. What is announced while nobody listens at its new home would
+    else wait for the next event."""
+    with redis_cluster() as brokers:
+        async with listening(cluster_url(brokers), prefix, Patience(reshard_s=600)) as listener:
+            await listener.subscriber.want("topic:a")
+            slot = key_slot(pubsub_name(prefix, "topic:a").encode())
+            servers = [Redis(port=broker.port, protocol=2) for broker in brokers]
+            ids = [await server.execute_command("CLUSTER MYID") for server in servers]
+            home = slot // (SLOTS // 2)
+            await servers[1 - home].execute_command("CLUSTER SETSLOT", slot, "IMPORTING", ids[home])
+            await servers[home].execute_command("CLUSTER SETSLOT", slot, "MIGRATING", ids[1 - home])
+            for server in reversed(servers) if home == 0 else servers:
+                await server.execute_command("CLUSTER SETSLOT", slot, "NODE", ids[1 - home])
+            await listener.until(lambda: listener.downs == ["moved"])
+            await listener.until(lambda: listener.ups > 1 and listener.listened_at_up[-1])
+            await servers[1 - home].execute_command("SPUBLISH", pubsub_name(prefix, "topic:a"), "after")
+            await listener.until(lambda: listener.heard == [("topic:a", b"after")])
+            for server in servers:
+                await server.aclose()

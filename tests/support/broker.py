@@ -46,6 +46,13 @@ def binaries() -> list[str]:
     return [found, str(DEBIANS)] if DEBIANS.exists() and not DEBIANS.samefile(found) else [found]
 
 
+def speaks_tls(binary: str) -> bool:
+    """Whether this server was built with TLS: then it asks for a certificate before it listens, and ends."""
+    lines = "port 0\ntls-port 1\n"
+    tried = subprocess.run([binary, "-"], input=lines, capture_output=True, text=True, timeout=STOP_S)
+    return "configure TLS" in tried.stdout + tried.stderr
+
+
 class Broker:
     """One server process on a free loopback port, with a folder of its own that is gone after ``close()``.
 
@@ -65,7 +72,7 @@ class Broker:
         port: int | None = None,
         binary: str | None = None,
     ) -> None:
-        self._binary = binary or find_binary()
+        self.binary = binary or find_binary()
         self._append_only = append_only
         self._config = tuple(config)
         self._cluster = cluster
@@ -183,7 +190,7 @@ class Broker:
         # A Sentinel keeps what it learned in its configuration file: a restart must not take that away.
         if not (self._sentinel and path.exists()):
             path.write_text("\n".join(self._lines()) + "\n")
-        command = [self._binary, str(path)]
+        command = [self.binary, str(path)]
         if self._sentinel:
             command.append("--sentinel")
         atexit.register(self.close)

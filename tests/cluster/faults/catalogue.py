@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Final
 
-from tests.cluster.faults import failover, network, nodes, redis
+from tests.cluster.backend import Topology, Trio
+from tests.cluster.faults import failover, network, nodes, redis, shards
 from tests.cluster.faults.fault import ClusterFault
+from tests.cluster.shards import Shards
 
 FAULTS: Final = (
     ClusterFault("node killed", nodes.killed),
@@ -31,8 +33,14 @@ FAULTS: Final = (
     ClusterFault("line silent towards the node, then cut", network.blackhole_then_cut),
     ClusterFault("line trickles", network.trickle),
     ClusterFault("subscription left on a demoted primary", failover.demoted_primary),
-    ClusterFault("failover with lost writes", failover.lost_writes, loses_data=True, sentinel=True),
-    ClusterFault("failover by order", failover.ordered, loses_data=True, sentinel=True),
+    ClusterFault("failover with lost writes", failover.lost_writes, loses_data=True, topology=Trio),
+    ClusterFault("failover by order", failover.ordered, loses_data=True, topology=Trio),
+    ClusterFault("slots moved to another primary", shards.slots_moved, topology=Shards),
+    ClusterFault("replica promoted by order", shards.promoted_by_order, topology=Shards),
+    ClusterFault("primary of a cluster killed", shards.primary_killed, loses_data=True, topology=Shards),
 )
-STANDALONE: Final = tuple(fault for fault in FAULTS if not fault.sentinel)
-SENTINEL: Final = tuple(fault for fault in FAULTS if fault.sentinel)
+
+
+def faults_of(topology: Topology) -> tuple[ClusterFault, ...]:
+    """Those that break this."""
+    return tuple(fault for fault in FAULTS if fault.topology is topology)

@@ -6,20 +6,21 @@ import random
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
+from tests.cluster.backend import Standalone, Topology
 from tests.cluster.world import World
 
 
 @dataclass(frozen=True)
 class ClusterFault:
     """``strike`` breaks something, holds it broken, and mends it; ``loses_data``: accepted events may be gone from
-    Redis, so that clients may be reset. ``sentinel``: it needs a Sentinel trio; ``moving_clock``: nodes
-    whose clock can be moved.
+    Redis, so that clients may be reset. ``topology``: what it breaks; ``moving_clock``: it needs nodes whose clock can
+    be moved.
     """
 
     name: str
     strike: Callable[[World, Hold], Awaitable[None]]
     loses_data: bool = False
-    sentinel: bool = False
+    topology: Topology = Standalone
     moving_clock: bool = False
 
     async def run(self, world: World, hold: Hold) -> None:
