@@ -35,14 +35,14 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         type=_processes,
         default=1,
-        help="so many nodes on the port, 0 for one per core that may be used (default: %(default)s)",
+        help="so many nodes on the port, 0 for one per core that may be used (default: one, without a supervisor)",
     )
 
 
 def _processes(text: str) -> int:
     if not re.fullmatch(r"[0-9]{1,3}", text) or int(text) > MAX_PROCESSES:
         raise argparse.ArgumentTypeError(f"must be a number from 1 to {MAX_PROCESSES}, or 0 for one per core")
-    return int(text) or _cores()
+    return int(text)
 
 
 def _cores() -> int:
@@ -53,8 +53,9 @@ def _cores() -> int:
 
 def run(given: argparse.Namespace) -> int:
     settings = _settings(given)
-    if given.processes > 1:
-        return _run_several(given, settings)
+    if given.processes != 1:
+        # On one core too: what is reloaded by SIGHUP on a larger machine must not die of it on a small one.
+        return _run_several(given, settings, given.processes or _cores())
     from gateway import listening, serving
 
     try:
@@ -73,7 +74,7 @@ def _settings(given: argparse.Namespace) -> Settings:
     return settings
 
 
-def _run_several(given: argparse.Namespace, settings: Settings) -> int:
+def _run_several(given: argparse.Namespace, settings: Settings, count: int) -> int:
     if os.name != "posix":
         raise common.CommandError("Several processes cannot share a port on this system; leave --processes away.")
     from gateway import listening
@@ -89,7 +90,7 @@ def _run_several(given: argparse.Namespace, settings: Settings) -> int:
 
     output.configure(settings.log_format, settings.log_level)
     try:
-        sockets = listening.shared(given.host, given.port, given.processes)
+        sockets = listening.shared(given.host, given.port, count)
     except listening.CannotBind as error:
         raise common.CommandError(str(error)) from None
     # In the environment, not in arguments: an address may hold a password, and everybody sees arguments.

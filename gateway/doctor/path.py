@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Final
 from urllib.parse import urlsplit
 
-from gateway.doctor.finding import Finding, ok, problem, unknown, warning
+from gateway.doctor.finding import Finding, Level, ok, problem, unknown, warning
 from gateway.doctor.watch import Watched
 
 URL: Final = "url"
@@ -34,12 +34,16 @@ def judge(seen: Watched, heartbeat_s: float) -> Iterator[Finding]:
         yield refused
         return
     yield ok(URL, f"{seen.place} answers with an event stream after {seen.head_s * 1000:.0f} ms")
-    yield _first(seen)
+    first = _first(seen)
+    yield first
+    beats = None
     if seen.arrivals:
-        yield _heartbeats(seen, heartbeat_s)
+        beats = _heartbeats(seen, heartbeat_s)
+        yield beats
         yield _lifetime(seen)
-    yield _compression(seen)
-    yield _headers(seen)
+    flushed = _flushed(seen, first, beats)
+    yield _compression(seen, flushed)
+    yield _headers(seen, flushed)
     yield from _http(seen)
 
 
@@ -124,19 +128,34 @@ def _lifetime(seen: Watched) -> Finding:
     return ok(OPEN, f"the node itself ended it after {seen.ended_s:.1f} s: {reason}")
 
 
-def _compression(seen: Watched) -> Finding:
+def _flushed(seen: Watched, first: Finding, beats: Finding | None) -> Level:
+    """Whether what compresses the stream passes on each event by itself; UNKNOWN where none was due, OK where nothing
+    compresses it."""
+    if seen.headers.get("content-encoding", "").lower() in ("", "identity"):
+        return Level.OK
+    if beats is None or first.level is not Level.OK:
+        return Level.WARNING
+    return beats.level if beats.level in (Level.OK, Level.UNKNOWN) else Level.WARNING
+
+
+def _compression(seen: Watched, flushed: Level) -> Finding:
     encoding = seen.headers.get("content-encoding", "").lower()
     if encoding in ("", "identity"):
         return ok(COMPRESSION, "none")
+    by = f"{encoding}, by something in between"
+    if flushed is Level.OK:
+        return ok(COMPRESSION, f"{by}, which passes on each event by itself; it costs memory there for every stream")
+    if flushed is Level.UNKNOWN:
+        return unknown(COMPRESSION, f"{by}; watch longer to see whether it passes on each event by itself")
     return warning(
         COMPRESSION,
-        f"{encoding}, by something in between: it holds events back, or costs memory for every stream",
+        f"{by}, which holds events back",
         "Leave text/event-stream out of what is compressed (gzip_types in nginx, compression.excludedContentTypes in "
-        "Traefik).",
+        "Traefik), or have each event flushed, as the files in deploy/ do.",
     )
 
 
-def _headers(seen: Watched) -> Finding:
+def _headers(seen: Watched, flushed: Level) -> Finding:
     caching = seen.headers.get("cache-control", "").lower()
     if "no-cache" not in caching and "no-store" not in caching:
         return warning(
@@ -144,14 +163,16 @@ def _headers(seen: Watched) -> Finding:
             f"Cache-Control is {caching or 'gone'}; caches on the way may keep the stream, and old browsers too",
             "Let Cache-Control: no-cache, no-transform of the node pass.",
         )
-    if "no-transform" not in caching:
-        return warning(
-            HEADERS,
-            "Cache-Control has lost no-transform, which keeps CDNs from compressing",
-            "Let Cache-Control: no-cache, no-transform of the node pass.",
-        )
     note = "" if "x-accel-buffering" in seen.headers else "; X-Accel-Buffering stayed with a proxy, as nginx has it"
-    return ok(HEADERS, f"Cache-Control: {caching}{note}")
+    if "no-transform" in caching:
+        return ok(HEADERS, f"Cache-Control: {caching}{note}")
+    if "content-encoding" in seen.headers and flushed is Level.OK:
+        return ok(HEADERS, f"Cache-Control: {caching}; no-transform stayed with the proxy that compresses{note}")
+    return warning(
+        HEADERS,
+        "Cache-Control has lost no-transform, which keeps CDNs from compressing",
+        "Let Cache-Control: no-cache, no-transform of the node pass.",
+    )
 
 
 def _http(seen: Watched) -> Iterator[Finding]:

@@ -6,6 +6,7 @@ import asyncio
 import os
 import signal
 import socket
+import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -174,6 +175,30 @@ async def test_processes_end_in_order_when_their_supervisor_is_killed(node: Node
         node.kill()
         assert (await stream.next_of_type("stream.close")).json()["reason"] == "draining"
     await until(lambda: not any(map(alive, orphans)), "the end of the processes")
+
+
+ONE_CORE = """import os, runpy
+os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+runpy.run_module("gateway", run_name="__main__")
+"""
+
+
+@pytest.mark.xdist_group("processes")
+async def test_a_core_per_process_is_one_process_on_one_core_and_is_replaced_like_any(
+    redis_url: str, prefix: str, key_file: Path
+) -> None:
+    """A unit file with ``--processes 0`` reloads by SIGHUP wherever it runs: without a supervisor it would die."""
+    command = (sys.executable, "-c", ONE_CORE, "serve", "--processes", "0")
+    with Node(redis_url, prefix, command=command, JWT_KEY_FILE=key_file, ANONYMOUS="read", DRAIN_S=1) as node:
+        await until(lambda: "processes.started" in node.log, "the process to listen")
+        before = children(node.pid)
+        assert len(before) == 1
+        assert await shown(node) == {"0"}
+        replace_all(node, key_file, NEXT_SECRET)
+        await until(lambda: not any(map(alive, before)), "the end of the old one")
+        assert len(children(node.pid)) == 1 and node.readyz() == 200
+        node.terminate()
+        assert await asyncio.to_thread(node.wait) == 0
 
 
 def test_what_cannot_work_is_said_once() -> None:

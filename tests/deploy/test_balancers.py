@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import zlib
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -9,12 +11,12 @@ from pathlib import Path
 import pytest
 
 from publisher import AsyncPublisher
-from tests.support.balancer import Balancer, caddy, envoy, haproxy, traefik
+from tests.support.balancer import Balancer, caddy, caddy_http2, envoy, haproxy, haproxy_http2, traefik
 from tests.support.eventsource import EventSource, StreamEnded
 from tests.support.http1 import request
 from tests.support.meter import Meter
 from tests.support.node import Node
-from tests.support.waiting import until
+from tests.support.waiting import PATIENCE_S, until
 
 PATH = "/v1/events?channel=topic:a"
 OPEN = {"ANONYMOUS": "read", "MAX_CONNECTIONS_PER_USER": 0, "DRAIN_S": 20, "RETRY_MS": "50-100"}
@@ -98,3 +100,40 @@ async def test_streams_outlive_their_nodes_and_browsers_the_time_without_any(
         staying.start()
         await until(served, "the node to be back")
         await opened()
+
+
+@pytest.mark.parametrize(("kind", "encoding"), [(haproxy_http2, ""), (caddy_http2, "gzip")])
+async def test_events_arrive_at_once_over_http2(
+    kind: Callable[[Path, int, Sequence[int]], list[str]],
+    encoding: str,
+    start_node: Callable[..., Node],
+    redis_url: str,
+    prefix: str,
+    tmp_path: Path,
+) -> None:
+    """The next one is published when the last one has come, compressed where the proxy compresses."""
+    node = start_node(**OPEN)
+    with Balancer(kind, tmp_path, node.port, node.port, node.port) as balancer:
+        options = ["--silent", "--http2", "--no-buffer", "--dump-header", str(tmp_path / "head")]
+        asked = [*options, "--cacert", str(tmp_path / "fullchain.pem"), "-H", "Accept-Encoding: gzip"]
+        curl = await asyncio.create_subprocess_exec(
+            "curl", *asked, f"https://localhost:{balancer.port}{PATH}", stdout=asyncio.subprocess.PIPE
+        )
+        assert curl.stdout is not None
+        read: Callable[[bytes], bytes] = zlib.decompressobj(31).decompress if encoding else bytes
+        text, number = b"", -1
+        try:
+            async with AsyncPublisher.from_url(redis_url, prefix=prefix) as pub, asyncio.timeout(PATIENCE_S):
+                while number < 5:
+                    data = await curl.stdout.read(65_536)
+                    assert data, "the stream ended"
+                    text += read(data)
+                    if number < 0 or b'"number":%d' % number in text:
+                        number += 1
+                        await pub.publish("topic:a", "n", {"number": number, "text": "much the same text " * 10})
+        finally:
+            curl.kill()
+            await curl.wait()
+    head = (tmp_path / "head").read_text().lower()
+    assert head.startswith("http/2 200")
+    assert ("content-encoding: gzip" in head) is bool(encoding)

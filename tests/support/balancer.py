@@ -10,6 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
+from tests.support.certificate import Certificate
 from tests.support.ports import HOST, free_port
 from tests.support.waiting import wait_until
 
@@ -36,6 +37,35 @@ def caddy(folder: Path, port: int, nodes: Sequence[int]) -> list[str]:
     changes = {"events.example.com {": f"{{\n\tadmin off\n}}\nhttp://{HOST}:{port} {{", **_addresses(nodes)}
     config = _changed(DEPLOY / "caddy/Caddyfile", folder / "Caddyfile", changes)
     return [_program("caddy"), "run", "--adapter", "caddyfile", "--config", str(config)]
+
+
+def haproxy_http2(folder: Path, port: int, nodes: Sequence[int]) -> list[str]:
+    """Its command, with TLS and HTTP/2 as shipped; ``fullchain.pem`` is in the folder then."""
+    made = Certificate.made_in(folder)
+    (folder / "site.pem").write_bytes(made.certificate.read_bytes() + made.key.read_bytes())
+    changes = {
+        "maxconn 40000": "maxconn 4000",
+        "bind :443 ssl crt /etc/haproxy/tls/site.pem": f"bind {HOST}:{port} ssl crt {folder / 'site.pem'}",
+        **_addresses(nodes),
+    }
+    config = _changed(DEPLOY / "haproxy/haproxy.cfg", folder / "haproxy.cfg", changes)
+    return [_program("haproxy"), "-db", "-f", str(config)]
+
+
+def caddy_http2(folder: Path, port: int, nodes: Sequence[int]) -> list[str]:
+    """The command of a Caddy of today, with TLS and HTTP/2, and with the lines that compress; ``fullchain.pem`` is in
+    the folder then."""
+    made = Certificate.made_in(folder)
+    changes = {
+        "events.example.com {": "{\n\tadmin off\n\tauto_https disable_redirects\n}\n"
+        f"https://localhost:{port} {{\n\tbind {HOST}\n\ttls {made.certificate} {made.key}",
+        "#header_down": "header_down",
+        "\t#encode gzip {\n\t#\tmatch": "\tencode gzip {\n\t\tmatch",
+        "\t#}\n": "\t}\n",
+        **_addresses(nodes),
+    }
+    config = _changed(DEPLOY / "caddy/Caddyfile", folder / "Caddyfile", changes)
+    return [_program("caddy", path=str(PROXIES / "bin")), "run", "--adapter", "caddyfile", "--config", str(config)]
 
 
 def envoy(folder: Path, port: int, nodes: Sequence[int]) -> list[str]:
@@ -84,8 +114,9 @@ def _changed(shipped: Path, target: Path, changes: dict[str, str]) -> Path:
     return target
 
 
-def _program(name: str) -> str:
-    found = shutil.which(name) or shutil.which(name, path=f"/usr/sbin:{PROXIES / 'envoy' / '_bin'}:{PROXIES / 'bin'}")
+def _program(name: str, path: str | None = None) -> str:
+    elsewhere = f"/usr/sbin:{PROXIES / 'envoy' / '_bin'}:{PROXIES / 'bin'}"
+    found = shutil.which(name, path=path) or shutil.which(name, path=elsewhere)
     assert found, f"{name} is missing: make test brings it."
     return found
 

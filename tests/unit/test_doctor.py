@@ -233,6 +233,9 @@ def test_work_that_ends_has_its_result_or_its_error() -> None:
 # Streams that were watched ---
 
 
+PACKED = {**HEADERS, "content-encoding": "gzip"}
+
+
 def watched(times: list[float], signs: int = 1, **more: Any) -> Watched:
     arrivals = [Arrival(0.01, 0), *[Arrival(at_s, signs) for at_s in times]]
     given = {"wait_s": 60.0, "status": 200, "http_version": "1.1", "headers": HEADERS, "arrivals": arrivals, **more}
@@ -258,7 +261,13 @@ def test_heartbeats_on_time_over_http2_are_fine() -> None:
         (watched([], ended_s=0.1, closing={"reason": "node_limit"}), "lifetime", Level.PROBLEM),
         (watched([], arrivals=[Arrival(7.0, 0)]), "first chunk", Level.WARNING),
         (watched([], arrivals=[]), "first chunk", Level.PROBLEM),
-        (watched([15, 30, 45], headers={**HEADERS, "content-encoding": "br"}), "compression", Level.WARNING),
+        (watched([15, 30, 45], headers=PACKED), "compression", Level.OK),
+        (watched([15, 30, 45], headers={**PACKED, "cache-control": "no-cache"}), "headers", Level.OK),
+        (watched([45], signs=3, headers=PACKED), "compression", Level.WARNING),
+        (watched([45], signs=3, headers={**PACKED, "cache-control": "no-cache"}), "headers", Level.WARNING),
+        (watched([], arrivals=[Arrival(7.0, 0)], headers=PACKED), "compression", Level.WARNING),
+        (watched([], arrivals=[], headers=PACKED), "compression", Level.WARNING),
+        (watched([], wait_s=5.0, headers=PACKED), "compression", Level.UNKNOWN),
         (watched([15, 30, 45], headers={**HEADERS, "cache-control": "no-cache"}), "headers", Level.WARNING),
         (watched([15, 30, 45], http2=False), "http", Level.WARNING),
         (watched([], status=0, error="nothing arrived in time"), "url", Level.PROBLEM),
