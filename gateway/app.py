@@ -95,6 +95,7 @@ def _routes(node: Node, endpoint: Endpoints, figures: Callable[[], Awaitable[lis
             token=settings.metrics_token,
             version=node.version,
             root_path=settings.root_path,
+            mercure=settings.mercure,
         ),
         *pages.routes(endpoint, pages.Pages(node.dev, node.version, settings.redis_url, settings.root_path)),
         *jobs.routes(stream),
@@ -103,6 +104,7 @@ def _routes(node: Node, endpoint: Endpoints, figures: Callable[[], Awaitable[lis
         *tasks.routes(stream),
         *video.routes(stream),
         *ai.routes(stream, endpoint, callers, history, publisher),
+        *(node.mercure.routes(endpoint) if node.mercure else []),
     ]
 
 

@@ -7,7 +7,7 @@ import contextlib
 import logging
 import secrets
 from collections.abc import AsyncIterator, Callable, Coroutine
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from gateway.auth.authenticator import Authenticator
 from gateway.auth.callers import Callers
@@ -33,6 +33,9 @@ from gateway.streams.parts import StreamParts
 from gateway.timers import Timers
 from publisher import AsyncPublisher
 from publisher.redis import connect
+
+if TYPE_CHECKING:
+    from gateway.mercure.hub import MercureHub
 
 log = Log("gateway.node")
 
@@ -134,6 +137,13 @@ class Node:
             metrics=self.metrics,
             leases=self._leases,
         )
+        self.mercure: MercureHub | None = None
+        if settings.mercure:
+            from gateway.mercure.hub import MercureHub
+
+            self.mercure = MercureHub(
+                settings, self.store, self.stream_parts, self.limits, self.presence, self._authenticator.tokens, self.id
+            )
 
     # Life ---
 
@@ -150,6 +160,8 @@ class Node:
         }
         if self.presence.news:
             parts["presence_news"] = self.presence.news.run()
+        if self.mercure:
+            parts["mercure"] = self.mercure.run()
         self._tasks = [asyncio.create_task(self._guard(name, part), name=name) for name, part in parts.items()]
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(FIRST_UP_S):
@@ -159,6 +171,8 @@ class Node:
             yield
         finally:
             await self._end_tasks()
+            if self.mercure:
+                await self.mercure.close()
             await self.presence.close()
             await self.close()
 

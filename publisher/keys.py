@@ -13,6 +13,9 @@ DEFAULT_PREFIX: Final = "sse"
 CONTROL: Final = "gateway"
 """What follows the prefix of all that nodes share; also the channel on which they say whom to disconnect."""
 
+HUB: Final = "mercure"
+"""The channel of the Mercure hub: no publisher's, because it has no kind."""
+
 # Fields of a node's hash. Each counts streams; behind a colon follows a channel, a user or a client id.
 CHANNEL: Final = "ch:"
 CLIENT: Final = "ch:client:"
@@ -142,6 +145,41 @@ def poll_keys(prefix: str, name: str) -> tuple[str, str]:
     """When each job of a poller is to be asked for next, and what is known of it."""
     base = _base(prefix, f"poll:{name}")
     return f"{base}:due", f"{base}:jobs"
+
+
+class HubKeys(NamedTuple):
+    """The Redis keys of the Mercure hub. The first five are what the scripts take for its history."""
+
+    log: str
+    meta: str
+    ids0: str
+    ids1: str
+    places: str
+    nodes: str
+    watched: str
+    bridge: str
+    pubsub: str
+
+
+def hub_keys(prefix: str, db: int = 0) -> HubKeys:
+    """What the Mercure hub of all nodes keeps."""
+    keys, base = channel_keys(prefix, HUB, db), _base(prefix, HUB)
+    return HubKeys(
+        log=keys.log,
+        meta=keys.meta,
+        ids0=keys.ids0,
+        ids1=keys.ids1,
+        places=f"{base}:index",
+        nodes=f"{base}:nodes",
+        watched=f"{base}:watched",
+        bridge=f"{_shared(prefix)}:nodes-mercure",
+        pubsub=keys.pubsub,
+    )
+
+
+def hub_node_key(prefix: str, node_id: str) -> str:
+    """A node's hash: who is subscribed to the Mercure hub there."""
+    return f"{_base(prefix, HUB)}:node:{node_id}"
 
 
 def demo_queue(prefix: str) -> str:

@@ -35,7 +35,7 @@ class Authenticator:
     ) -> None:
         self._settings = settings
         self._ticket_key = ticket_key
-        self._tokens = TokenVerifier(settings, key_set=key_set, clock=clock)
+        self.tokens = TokenVerifier(settings, key_set=key_set, clock=clock)
         self._clock = clock
         self._seen: OrderedDict[bytes, tuple[Principal, float]] = OrderedDict()
 
@@ -52,7 +52,7 @@ class Authenticator:
         name = hashlib.sha256((b"k" if is_ticket_source else b"t") + credentials.token.encode()).digest()
         principal = self._recall(name)
         if principal is None:
-            verify = self._verify_ticket if is_ticket_source else self._tokens.verify
+            verify = self._verify_ticket if is_ticket_source else self.tokens.verify
             principal = await verify(credentials.token)
             self._remember(name, principal)
         if principal.source is not credentials.source:
@@ -61,7 +61,7 @@ class Authenticator:
 
     async def aclose(self) -> None:
         """End background work."""
-        await self._tokens.aclose()
+        await self.tokens.aclose()
 
     async def _verify_ticket(self, ticket: str) -> Principal:
         keys = await self._ticket_key.get()

@@ -15,7 +15,7 @@ from publisher.channels import check_id
 def principal_from_claims(claims: Mapping[str, Any], settings: Settings, *, source: Source, now: float) -> Principal:
     """The bearer of a token with these claims at ``now`` (Unix seconds). Raises :class:`AuthError`."""
     check_times(claims, now=now, leeway_s=settings.jwt_leeway_s, require_exp=settings.jwt_require_exp)
-    if settings.jwt_audience is not None and settings.jwt_audience not in _audiences(claims):
+    if settings.jwt_audience is not None and settings.jwt_audience not in audiences(claims):
         raise AuthError(INVALID, "The token is for another audience.")
     if settings.jwt_issuer is not None and claims.get("iss") != settings.jwt_issuer:
         raise AuthError(INVALID, "The token is from another issuer.")
@@ -86,7 +86,7 @@ def channel_list(claims: Mapping[str, Any]) -> list[str]:
     return channels
 
 
-def _audiences(claims: Mapping[str, Any]) -> list[str]:
+def audiences(claims: Mapping[str, Any]) -> list[str]:
     audience = claims.get("aud", [])
     names = [audience] if isinstance(audience, str) else audience
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):

@@ -38,27 +38,27 @@ class Credentials(NamedTuple):
                 authorization.append(value)
             elif name == b"cookie":
                 cookies.append(value)
-        bearer = _bearer(authorization)
-        if bearer is not None:
-            return cls(Source.HEADER, _checked(bearer))
+        token_sent = bearer(authorization)
+        if token_sent is not None:
+            return cls(Source.HEADER, checked(token_sent))
         ticket = query.get("ticket")
         if ticket:
-            return cls(Source.TICKET, _checked(ticket))
-        cookie = _cookie(cookies, settings.token_cookie)
-        if cookie:
-            return cls(Source.COOKIE, _checked(cookie))
+            return cls(Source.TICKET, checked(ticket))
+        kept = cookie(cookies, settings.token_cookie)
+        if kept:
+            return cls(Source.COOKIE, checked(kept))
         if settings.query_tokens:
             for query_name in QUERY_NAMES:
                 token = query.get(query_name)
                 if token:
-                    return cls(Source.QUERY, _checked(token))
+                    return cls(Source.QUERY, checked(token))
         return NO_CREDENTIALS
 
 
 NO_CREDENTIALS: Final = Credentials(Source.NONE, "")
 
 
-def _bearer(values: list[bytes]) -> str | None:
+def bearer(values: list[bytes]) -> str | None:
     """The bearer token, None without one: Basic and the like are for a proxy in front, not for the node."""
     if not values:
         return None
@@ -72,7 +72,7 @@ def _bearer(values: list[bytes]) -> str | None:
     return token.strip(" \t")
 
 
-def _cookie(values: list[bytes], name: str) -> str | None:
+def cookie(values: list[bytes], name: str) -> str | None:
     for value in values:
         for part in value.decode("latin-1").split(";"):
             found, _, content = part.strip(" \t").partition("=")
@@ -81,7 +81,7 @@ def _cookie(values: list[bytes], name: str) -> str | None:
     return None
 
 
-def _checked(token: str) -> str:
+def checked(token: str) -> str:
     if len(token) > MAX_TOKEN_BYTES:
         raise AuthError(INVALID, f"The token is longer than {MAX_TOKEN_BYTES} bytes.")
     if not token.isascii() or token.count(".") != 2:

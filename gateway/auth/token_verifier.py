@@ -35,7 +35,7 @@ class TokenVerifier:
         if is_ticket(header):
             raise AuthError(INVALID, "This is a ticket, which opens streams only: send it as ?ticket=.")
         algorithm: str = header["alg"]
-        claims = verified_claims(token, await self._key(header, algorithm), algorithm)
+        claims = verified_claims(token, await self.key(header, algorithm), algorithm)
         return principal_from_claims(claims, settings, source=Source.HEADER, now=self._clock())
 
     async def aclose(self) -> None:
@@ -43,7 +43,7 @@ class TokenVerifier:
         if self._key_set is not None:
             await self._key_set.aclose()
 
-    async def _key(self, header: dict[str, Any], algorithm: str) -> Any:
+    async def key(self, header: dict[str, Any], algorithm: str) -> Any:
         if self._key_set is not None:
             return await self._key_set.find(header.get("kid"), algorithm)
         if self._static_key is None:

@@ -52,6 +52,8 @@ DEFAULTS: Final = {
     "GATEWAY_CORS_ORIGINS": PAGES_ORIGINS,  # where the development servers of front ends listen
     "GATEWAY_DRAIN_S": "0.5",
     "GATEWAY_LOG_LEVEL": "warning",
+    "GATEWAY_MERCURE": "true",
+    "GATEWAY_MERCURE_ANONYMOUS": "true",
     "GATEWAY_MAX_CONNECTIONS_PER_USER": "200",  # on one machine everybody is one user
 }
 EXPOSED: Final = (

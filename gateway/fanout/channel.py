@@ -4,22 +4,37 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
-from typing import Final
+from collections.abc import Callable, Mapping, Sequence, Set
+from typing import TYPE_CHECKING, Final, Protocol, TypeAlias
 
 from gateway.fanout import continuity, cursor
 from gateway.fanout.continuity import Snapshot
 from publisher import channels
 from publisher.envelope import START, Event, Position
 
+if TYPE_CHECKING:
+    from gateway.fanout.connection import Connection
+    from gateway.fanout.encoder import Encoder
+
+ByEncoder: TypeAlias = "Mapping[Encoder, Set[Connection]]"
+"""Members by the encoder that words events for them."""
+
 TAIL_EVENTS: Final = 256
 TAIL_BYTES: Final = 512 * 1024
+
+
+class ChannelAudience(Protocol):
+    """Knows which members of a channel its events may be for."""
+
+    def of(self, events: Sequence[Event], members: ByEncoder) -> ByEncoder:
+        """Those of ``members`` whose encoders are to be asked for these events."""
 
 
 class Channel:
     """``position`` is the last event that every live member has; None until the history was read once."""
 
     __slots__ = (
+        "audience",
         "checked_at",
         "cooling",
         "elsewhere",
@@ -46,6 +61,8 @@ class Channel:
         self.is_job = channels.job_id_of(name) is not None
         self.jobs_of = channels.id_of(name) if channels.kind_of(name) == "user" else None
         """Whose jobs this channel tells of, if that is what it does."""
+        self.audience: ChannelAudience | None = None
+        """Finds the members whom events are for, where they are not for all of them."""
         self.position: Position | None = None
         self.part = b""
         """Where it is, as a cursor says it."""

@@ -90,8 +90,9 @@ class Encoder:
         """An encoder for a stream that had no room for what was said last, and reads on by itself."""
         return self
 
-    def reset(self, channel: str, reason: str) -> list[bytes]:
-        """Events of this channel were missed that cannot be replayed; the state follows anew."""
+    def reset(self, channel: str, reason: str) -> list[bytes] | None:
+        """Events of this channel were missed that cannot be replayed; the state follows anew. None where the stream
+        cannot go on."""
         return []
 
     def degraded(self, lost: bool) -> list[bytes]:

@@ -189,7 +189,10 @@ class Hub:
         pace. Its cursor stays where it was until they are told, so that who is cut off begins once more."""
         for encoder, members in list(self.members.of(channel).items()):
             self._deliver(
-                channel, members, [old_part + b"\n" + block for block in encoder.reset(channel.name, reason)], before
+                channel,
+                members,
+                [old_part + b"\n" + block for block in encoder.reset(channel.name, reason) or ()],
+                before,
             )
             for connection in tuple(members):
                 connection.anew |= {channel}
@@ -206,7 +209,10 @@ class Hub:
                 channel.keep(event)
         if channel.is_job:
             self._part_with_strangers(channel, new_owners(events))
-        for encoder, members in list(self.members.of(channel).items()):
+        concerned = self.members.of(channel)
+        if channel.audience is not None:
+            concerned = channel.audience.of(events, concerned)
+        for encoder, members in list(concerned.items()):
             frames = encoder.frames(parts, events)
             if frames:
                 self._deliver(channel, members, frames, before)
@@ -318,6 +324,8 @@ class Hub:
 def reset_blocks(encoder: Encoder, channel: str, reason: str, jobs: list[Job], seq: int) -> list[bytes] | None:
     """What a stream hears when events were missed that cannot be replayed; None where it cannot go on."""
     blocks = encoder.reset(channel, reason)
+    if blocks is None:
+        return None
     for job in jobs:
         anew = encoder.renewed(job, seq)
         if anew is None:

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Set
 from typing import Final
 
-from gateway.fanout.channel import Channel
+from gateway.fanout.channel import ByEncoder, Channel
 from gateway.fanout.connection import Connection
 from gateway.fanout.encoder import Encoder
-
-ByEncoder = Mapping[Encoder, Set[Connection]]
 
 _NOBODY: Final[ByEncoder] = {}
 

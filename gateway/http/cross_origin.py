@@ -10,7 +10,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 HEADERS: Final = ["Authorization", "Cache-Control", "Content-Type", "Last-Event-ID"]
-TOLD: Final = ["Location", "Retry-After"]
+TOLD: Final = ["Location", "Retry-After", "Link", "ETag", "Last-Event-ID", "Mercure-Last-Event-ID"]
 MAX_AGE_S: Final = 600
 LOCAL: Final = re.compile(r"null|https?://(?:localhost|127(?:\.[0-9]{1,3}){3}|\[::1\])(?::[0-9]{1,5})?")
 """``null`` is a page from a file. It is also a frame that a foreign page shuts in, so what mints tokens is left out."""

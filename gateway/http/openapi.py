@@ -22,10 +22,11 @@ PARTS: Final = (
 
 
 @cache
-def document(version: str, root_path: str = "") -> bytes:
-    """The document as JSON text, for the node that runs as ``version`` below ``root_path``."""
+def document(version: str, root_path: str = "", *, mercure: bool = False) -> bytes:
+    """The document as JSON text, for the node that runs as ``version`` below ``root_path``, with its Mercure hub if it
+    has one."""
     whole: dict[str, Any] = {}
-    for part in PARTS:
+    for part in (*PARTS, "mercure") if mercure else PARTS:
         _merge(whole, orjson.loads(files("gateway").joinpath("api", f"{part}.json").read_bytes()))
     whole["info"]["version"] = version
     whole["servers"][0]["url"] = root_path or "/"

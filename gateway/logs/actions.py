@@ -160,6 +160,12 @@ ACTIONS: Final = (
         "Redis had lost what this node counts, or its lease had run out; everything is written anew.",
     ),
     Action(
+        "mercure.lost",
+        "warning",
+        ("subscribers",),
+        "The same for its Mercure subscriptions, which are told anew.",
+    ),
+    Action(
         "presence.untold",
         "warning",
         (),

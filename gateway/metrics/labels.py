@@ -18,6 +18,7 @@ DIALECTS: Final[Values] = {
     "tasks": "`/api/v1/status/tasks/…`",
     "video": "`/jobs/…/stream`",
     "ai": "`/api/chat/…/stream`",
+    "mercure": "`/.well-known/mercure`",
 }
 
 _ENDS = (

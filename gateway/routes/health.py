@@ -33,7 +33,7 @@ class HealthCalls:
     it lets anybody in.
     ``figures``: what is counted, of this process and those that stand beside it on one port.
     ``token``: what the metrics want, None for nothing. ``version`` and ``root_path`` are those of the description:
-    ``root_path``: the path below which it is found."""
+    ``root_path``: the path below which it is found; ``mercure``: it has a hub."""
 
     def __init__(
         self,
@@ -44,6 +44,7 @@ class HealthCalls:
         token: str | None,
         version: str,
         root_path: str,
+        mercure: bool,
     ) -> None:
         self._streams = streams
         self._figures = figures
@@ -51,6 +52,7 @@ class HealthCalls:
         self._redis_serves = redis_serves
         self._token = token
         self._root_path = root_path
+        self._mercure = mercure
 
     async def readyz(self, request: Request) -> Response:
         why = await self._unready()
@@ -70,7 +72,7 @@ class HealthCalls:
         return Response(exposition(await self._figures()), 200, headers, CONTENT_TYPE_LATEST)
 
     async def description(self, request: Request) -> Response:
-        return responses.json_bytes(openapi.document(self._version, self._root_path))
+        return responses.json_bytes(openapi.document(self._version, self._root_path, mercure=self._mercure))
 
 
 def routes(
@@ -82,9 +84,16 @@ def routes(
     token: str | None,
     version: str,
     root_path: str,
+    mercure: bool,
 ) -> list[BaseRoute]:
     calls = HealthCalls(
-        streams, redis_serves=redis_serves, figures=figures, token=token, version=version, root_path=root_path
+        streams,
+        redis_serves=redis_serves,
+        figures=figures,
+        token=token,
+        version=version,
+        root_path=root_path,
+        mercure=mercure,
     )
     return [
         endpoint("/livez", GET=livez),

@@ -12,6 +12,10 @@ LEAST_SECRET_BYTES: Final = 32
 LEAST_RSA_BITS: Final = 2048
 MAKE_SECRET: Final = "Make one: python -c 'import secrets; print(secrets.token_urlsafe(48))'"
 
+TOKEN_KEY: Final = "GATEWAY_JWT_KEY or its file"
+ALLOWED_BY: Final = {TOKEN_KEY: "GATEWAY_JWT_ALGORITHMS"}
+"""Which setting names the algorithms that go with a key; else it is the key's own."""
+
 _LOOKS_PUBLIC: Final = ("-----BEGIN", "ssh-", "ecdsa-", "{")
 
 
@@ -20,32 +24,34 @@ def looks_like_public_key(key: str) -> bool:
     return key.lstrip().startswith(_LOOKS_PUBLIC)
 
 
-def key_problem(key: str, algorithms: Sequence[str]) -> str | None:
-    """Why this key cannot verify tokens of these algorithms, as a sentence; None where it can."""
+def key_problem(key: str, algorithms: Sequence[str], name: str = TOKEN_KEY) -> str | None:
+    """Why this key cannot verify tokens of these algorithms, as a sentence; None where it can. ``name`` is the
+    setting's."""
+    allowed = ALLOWED_BY.get(name) or name.removesuffix("_KEY") + "_ALG"
     symmetric = [name for name in algorithms if name in SYMMETRIC]
     if symmetric and looks_like_public_key(key):
         return (
-            f"GATEWAY_JWT_ALGORITHMS allows {', '.join(symmetric)}, but the key is a public key, which everybody "
+            f"{allowed} allows {', '.join(symmetric)}, but the key is a public key, which everybody "
             "knows: name the algorithm that goes with it instead, such as RS256, ES256 or EdDSA."
         )
     if symmetric:
         return None
     if not key.lstrip().startswith("-----BEGIN"):
         return (
-            f"GATEWAY_JWT_ALGORITHMS allows {', '.join(algorithms)}, which need a PEM public key, but the key is a "
-            "plain secret: give the public key, or set GATEWAY_JWT_ALGORITHMS=HS256."
+            f"{allowed} allows {', '.join(algorithms)}, which need a PEM public key, but the key is a "
+            f"plain secret: give the public key, or set {allowed}=HS256."
         )
     if "PRIVATE KEY" in key:
         return "The token key is a private key; the gateway needs (and should know) only the public one."
-    return _pem_problem(key, algorithms)
+    return _pem_problem(key, algorithms, allowed)
 
 
-def secret_problem(key: str | None, algorithms: Sequence[str]) -> str | None:
+def secret_problem(key: str | None, algorithms: Sequence[str], name: str = TOKEN_KEY) -> str | None:
     """Why this shared secret is too weak, as a sentence; None where it is not, or where there is none."""
     if key is None or not set(algorithms) & set(SYMMETRIC) or len(key.encode()) >= LEAST_SECRET_BYTES:
         return None
     return (
-        f"The shared secret (GATEWAY_JWT_KEY or its file) is shorter than {LEAST_SECRET_BYTES} bytes: whoever has one "
+        f"The shared secret ({name}) is shorter than {LEAST_SECRET_BYTES} bytes: whoever has one "
         f"token can try to guess it, and then be anybody. {MAKE_SECRET}, and give it to the issuer of tokens too."
     )
 
@@ -72,7 +78,7 @@ def fitting_algorithms(public: object) -> tuple[str, ...]:
     return ("EdDSA",) if isinstance(public, ed25519.Ed25519PublicKey) else ()
 
 
-def _pem_problem(key: str, algorithms: Sequence[str]) -> str | None:
+def _pem_problem(key: str, algorithms: Sequence[str], allowed: str) -> str | None:
     from cryptography.exceptions import UnsupportedAlgorithm
     from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
@@ -90,8 +96,5 @@ def _pem_problem(key: str, algorithms: Sequence[str]) -> str | None:
         )
     wrong = [name for name in algorithms if name not in fitting]
     if wrong:
-        return (
-            f"The token key cannot verify {', '.join(wrong)}: with this key GATEWAY_JWT_ALGORITHMS may hold "
-            f"{', '.join(fitting)}."
-        )
+        return f"The token key cannot verify {', '.join(wrong)}: with this key {allowed} may hold {', '.join(fitting)}."
     return None

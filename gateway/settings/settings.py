@@ -18,6 +18,8 @@ from gateway.settings.key_kinds import key_problem, secret_problem
 
 PREFIX: Final = "GATEWAY_"
 MAX_KEY_FILE_BYTES: Final = 65_536
+PUBLISHER_KEY: Final = "GATEWAY_MERCURE_PUBLISHER_JWT_KEY"
+SUBSCRIBER_KEY: Final = "GATEWAY_MERCURE_SUBSCRIBER_JWT_KEY"
 
 # What Kubernetes puts into each container for a service that is called "gateway" or "gateway-…".
 _SERVICE_LINK = re.compile(
@@ -243,6 +245,64 @@ class Settings:
         "Limits", values.integer(256, 16 << 20), "262144", "bytes", "Size of an event's JSON data in UTF-8."
     )
 
+    mercure: bool = _row(
+        "Mercure",
+        values.boolean,
+        "false",
+        "true, false",
+        "Whether there is a Mercure hub at `/.well-known/mercure`. The same on all nodes.",
+    )
+    mercure_anonymous: bool = _row(
+        "Mercure",
+        values.boolean,
+        "false",
+        "true, false",
+        "Whether anybody may subscribe to the hub without a token, for updates that are not private.",
+    )
+    mercure_publisher_jwt_key: str | None = _row(
+        "Mercure",
+        values.secret,
+        "",
+        "secret or PEM",
+        "Verifies the tokens of the hub's publishers; where unset, the node's own key does.",
+        secret=True,
+    )
+    mercure_publisher_jwt_alg: str = _row(
+        "Mercure", values.algorithm, "HS256", "algorithm", "The one algorithm that goes with it."
+    )
+    mercure_subscriber_jwt_key: str | None = _row(
+        "Mercure",
+        values.secret,
+        "",
+        "secret or PEM",
+        "Verifies the tokens of the hub's subscribers; where unset, the node's own key does.",
+        secret=True,
+    )
+    mercure_subscriber_jwt_alg: str = _row(
+        "Mercure", values.algorithm, "HS256", "algorithm", "The one algorithm that goes with it."
+    )
+    mercure_jwt_issuer: str | None = _row(
+        "Mercure",
+        values.text,
+        "",
+        "text",
+        "The `iss` of access tokens (1.0); where unset, `GATEWAY_JWT_ISSUER`. Without either none is accepted.",
+    )
+    mercure_jwt_audience: str | None = _row(
+        "Mercure",
+        values.text,
+        "",
+        "text",
+        "The `aud` of access tokens (1.0); where unset, `GATEWAY_JWT_AUDIENCE`, else the hub's URL as it is asked for.",
+    )
+    mercure_history: int = _row(
+        "Mercure",
+        values.integer(1, 1_000_000),
+        "10000",
+        "updates",
+        "How many updates the hub keeps, over all topics, for those who come back. The same on all nodes.",
+    )
+
     log_format: str = _row(
         "Logs", values.choice("text", "json"), "text", "text, json", "`json` writes one object per line."
     )
@@ -285,9 +345,14 @@ class Settings:
 
     def check_secret(self) -> None:
         """Refuse a shared secret that is short enough to be guessed from one token; ``dev`` alone does without this."""
-        problem = secret_problem(self.token_key, self.jwt_algorithms)
-        if problem:
-            raise SettingsError(problem)
+        problems = [
+            secret_problem(self.token_key, self.jwt_algorithms),
+            secret_problem(self.mercure_publisher_jwt_key, (self.mercure_publisher_jwt_alg,), PUBLISHER_KEY),
+            secret_problem(self.mercure_subscriber_jwt_key, (self.mercure_subscriber_jwt_alg,), SUBSCRIBER_KEY),
+        ]
+        said = [problem for problem in problems if problem]
+        if said:
+            raise SettingsError(*said)
 
     @property
     def anonymous_reading(self) -> bool:
@@ -302,7 +367,8 @@ class Settings:
     def check_serving(self) -> None:
         """Refuse settings with which nobody could read anything (no key for tokens and no anonymous reading), or too
         many could: a weak key."""
-        if not self.has_tokens and not self.anonymous_reading:
+        hub_keys = self.mercure and self.mercure_publisher_jwt_key and self.mercure_subscriber_jwt_key
+        if not self.has_tokens and not self.anonymous_reading and not hub_keys:
             raise SettingsError(
                 "There is no key to verify tokens with: set one of GATEWAY_JWT_KEY, GATEWAY_JWT_KEY_FILE and "
                 "GATEWAY_JWKS_URL, or set GATEWAY_ANONYMOUS=read if streams without an owner are for everybody."
@@ -381,8 +447,21 @@ def _combination_problems(settings: Settings) -> Iterator[str]:
         )
     elif settings.ticket_key_other and settings.ticket_key_other == settings.token_key:
         yield "GATEWAY_TICKET_KEY_OTHER and GATEWAY_JWT_KEY are the same; give tickets a secret of their own."
+    yield from _mercure_problems(settings)
     if settings.queue_bytes < settings.max_event_bytes:
         yield (
             "GATEWAY_QUEUE_BYTES is less than GATEWAY_MAX_EVENT_BYTES, so that the largest events could never be "
             "sent: raise the first or lower the second."
         )
+
+
+def _mercure_problems(settings: Settings) -> Iterator[str]:
+    for key, algorithm, name in (
+        (settings.mercure_publisher_jwt_key, settings.mercure_publisher_jwt_alg, PUBLISHER_KEY),
+        (settings.mercure_subscriber_jwt_key, settings.mercure_subscriber_jwt_alg, SUBSCRIBER_KEY),
+    ):
+        problem = key_problem(key, (algorithm,), name) if key else None
+        if problem:
+            yield problem
+        if key and key in (settings.ticket_key, settings.ticket_key_other):
+            yield f"{name} and GATEWAY_TICKET_KEY are the same; give tickets a secret of their own."

@@ -103,6 +103,13 @@ def algorithms(value: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(known[name] for name in names))
 
 
+def algorithm(value: str) -> str:
+    names = algorithms(value)
+    if len(names) != 1:
+        raise ValueError(f"must be one of {', '.join((*SYMMETRIC, *ASYMMETRIC))}")
+    return names[0]
+
+
 def cookie_name(value: str) -> str:
     if not _TOKEN.fullmatch(value):
         raise ValueError("must be a cookie name: 1 to 64 characters without blanks and separators, such as sse_token")

@@ -69,11 +69,15 @@ class Opening:
         self._send = send
         self._limits = limits
         self._user_key = user_key
+        self.go_on(last_event_id)
+        self._loop = asyncio.get_running_loop()
+
+    def go_on(self, last_event_id: str) -> None:
+        """Begin where this cursor says; an empty one begins now."""
         self._cursor = last_event_id
-        tags = [cursor.tag(name) for name in plan.channels] if last_event_id else []
+        tags = [cursor.tag(name) for name in self._plan.channels] if last_event_id else []
         self._known = cursor.places(last_event_id, tags) if last_event_id else {}
         self._untold = cursor.untold(last_event_id)
-        self._loop = asyncio.get_running_loop()
 
     async def open(self, on_end: Callable[[], None]) -> bool:
         """Whether there is a stream now, which lives on by itself; then ``on_end`` is called at its end.

@@ -50,6 +50,19 @@ class StreamRequest(Request):
         return super().query_params if self.scope["query_string"] else NO_QUERY
 
 
+class Visit:
+    """What a route does beside its stream, from the moment that there is room for it."""
+
+    async def begin(self, opening: Opening) -> None:
+        """Before the stream opens; may raise :class:`HTTPError`. :meth:`end` follows in any case."""
+
+    def end(self) -> None:
+        """The stream is over, or did not come about."""
+
+
+NO_VISIT: Final = Visit()
+
+
 class StreamRoutes:
     """Makes the routes of a node's streams: ``stream(path, plan, encoder)``. ``encoder`` words the refusals, when there
     is no plan yet."""
@@ -99,11 +112,18 @@ class StreamRoute:
 
     async def _serve(self, request: Request, send: Send) -> ASGIApp | None:
         """Open the stream, which lives on by itself; or say what is to be answered in its place."""
-        parts, scope = self._parts, request.scope
+        parts = self._parts
         principal = await parts.callers.reader(request)
         asked = self._plan(request, principal)
         if isinstance(asked, Plan):
             parts.callers.check_channels(principal, asked.channels)
+        return await self._admit(request, send, principal, asked, NO_VISIT)
+
+    async def _admit(
+        self, request: Request, send: Send, principal: Principal, asked: Plan | Lookup, visit: Visit
+    ) -> ASGIApp | None:
+        """The same for a caller who may have the stream."""
+        parts, scope = self._parts, request.scope
         if scope["method"] == "HEAD":
             return responses.stream_head(self._encoder.headers)
         if parts.streams.draining:
@@ -122,7 +142,7 @@ class StreamRoute:
                 plan = asked if isinstance(asked, Plan) else await asked()
                 if plan is None:
                     return responses.no_more
-                place = CountedStream(key, plan.channels)
+                place = CountedStream(key, plan.counted)
                 await self._enter(place)
                 try:
                     opening = Opening(
@@ -136,10 +156,12 @@ class StreamRoute:
                         limits=self._limits,
                         user_key=key,
                     )
-                    stays = await opening.open(lambda: self._leave(place))
+                    await visit.begin(opening)
+                    stays = await opening.open(lambda: self._leave(place, visit))
                 finally:
                     if not stays:
                         self._presence.leave(place)
+                        visit.end()
                 if not stays:
                     return responses.no_more
         finally:
@@ -147,9 +169,10 @@ class StreamRoute:
                 self._limits.leave()
         return None
 
-    def _leave(self, place: CountedStream) -> None:
+    def _leave(self, place: CountedStream, visit: Visit) -> None:
         self._presence.leave(place)
         self._limits.leave()
+        visit.end()
 
     async def _enter(self, place: CountedStream) -> None:
         if not await self._presence.arrive(place):

@@ -203,7 +203,7 @@ class Stream:
         connection = self.connection
         connection.anew |= {channel}
         line = connection.id_line()
-        self.queue([line + block for block in connection.encoder.reset(channel.name, reason)])
+        self.queue([line + block for block in connection.encoder.reset(channel.name, reason) or ()])
 
     def note_end(self, channel: Channel, jobs: list[Job]) -> None:
         if channel.is_job and jobs and jobs[0].finished:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from urllib.parse import quote_plus
 
 
 class Curl:
@@ -20,6 +21,11 @@ class Curl:
                 self.headers[name] = value
             elif word == "-d":
                 self.method, self.body = self.method.replace("GET", "POST"), next(words).encode()
+            elif word == "--data-urlencode":
+                name, _, value = next(words).partition("=")
+                self.method = self.method.replace("GET", "POST")
+                self.body += (b"&" if self.body else b"") + f"{name}={quote_plus(value)}".encode()
+                self.headers.setdefault("Content-Type", "application/x-www-form-urlencoded")
             elif word == "-N":
                 self.endless = True
             else:

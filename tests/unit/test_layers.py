@@ -38,6 +38,7 @@ ORDER: Final = (
         "gateway.http",
         "gateway.streams",
     ),
+    "gateway.mercure",
     "gateway.node",
     # What it answers.
     *("gateway.dialects", "gateway.routes", "gateway.app"),

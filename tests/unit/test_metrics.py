@@ -6,6 +6,7 @@ from pathlib import Path
 
 from prometheus_client.parser import text_string_to_metric_families
 
+import gateway.mercure.encoder  # noqa: F401 (a dialect too)
 from gateway import app as app
 from gateway.closing import Closing
 from gateway.fanout.encoder import Encoder

@@ -26,16 +26,16 @@ SCHEMAS = Schemas(DOCUMENT)
 METHODS = ("get", "post", "patch", "delete", "put")
 
 
-async def _app() -> Starlette:
-    node = Node(Settings(jwt_key="0123456789" * 4), version="1.2.3", on_crash=lambda: None)
+async def _app(mercure: bool) -> Starlette:
+    node = Node(Settings(jwt_key="0123456789" * 4, mercure=mercure), version="1.2.3", on_crash=lambda: None)
     try:
         return create_app(node)
     finally:
         await node.close()
 
 
-def _app_routes() -> Iterator[tuple[str, str]]:
-    for route in asyncio.run(_app()).routes:
+def _app_routes(mercure: bool) -> Iterator[tuple[str, str]]:
+    for route in asyncio.run(_app(mercure)).routes:
         path = re.sub(r"\{(\w+)(:\w+)?\}", r"{\1}", cast(Route, route).path)
         for method in cast(Route, route).methods or ():
             if method != "HEAD":
@@ -60,8 +60,11 @@ def _nodes(value: object) -> Iterator[dict[str, Any]]:
         yield from _nodes(each)
 
 
-def test_every_route_is_described_and_every_described_route_is_there() -> None:
-    assert {(method, path) for method, path, _ in _operations()} == set(_app_routes())
+@pytest.mark.parametrize("mercure", [False, True])
+def test_every_route_is_described_and_every_described_route_is_there(mercure: bool) -> None:
+    described = json.loads(openapi.document("1.2.3", mercure=mercure))["paths"]
+    operations = {(method, path) for path, item in described.items() for method in item.keys() & set(METHODS)}
+    assert operations == set(_app_routes(mercure))
 
 
 def test_every_reference_leads_somewhere_and_every_component_is_used() -> None:

@@ -206,7 +206,7 @@ def test_no_dialect_lets_a_state_or_what_it_says_itself_out_of_its_blocks(
         note(name)
         blocks = [
             *encoder.opened("c1", [f"client:{an_id}", "broadcast"], True),
-            *encoder.reset(f"topic:{an_id}", "history_lost"),
+            *(encoder.reset(f"topic:{an_id}", "history_lost") or ()),
             *encoder.state(job, event.seq),
             *encoder.degraded(True),
             *encoder.closing(closing),

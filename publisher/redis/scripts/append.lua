@@ -150,7 +150,7 @@ local function settle()
     local ch = touched[n]
     remember(ch, turn % 2 == 0 and ch.ids0 or ch.ids1, ch.turn_began)
   end
-  for n = 1, #outgoing, 2 do call(outgoing[n].announce, outgoing[n].pubsub, outgoing[n + 1]) end
+  for n = 1, #outgoing, 2 do (outgoing[n].say or call)(outgoing[n].announce, outgoing[n].pubsub, outgoing[n + 1]) end
 end
 
 -- Run a part that appends, and settle what it did, also where it broke off; the error, if it did.

@@ -1,0 +1,44 @@
+"""How an update looks to those who asked for it. One encoder serves all streams of one selection."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar, Final
+
+from gateway.closing import Closing
+from gateway.fanout.encoder import Encoder
+from gateway.mercure import hub_update
+from gateway.mercure.selector import Selection
+from publisher.envelope import Event
+
+HEARTBEAT: Final = b":\n"
+
+
+class MercureEncoder(Encoder):
+    """Says published updates and comments, and nothing else."""
+
+    name: ClassVar[str] = "mercure"
+    id_start: ClassVar[bytes] = b""
+
+    def __init__(self, selection: Selection) -> None:
+        self.selection = selection
+
+    def event(self, event: Event) -> bytes | None:
+        update = hub_update.read(event)
+        if update is None or not self.selection.has(update.topics, private=update.private):
+            return None
+        return update.block
+
+    def frames(self, parts: Sequence[bytes], events: Sequence[Event]) -> list[bytes]:
+        """Updates bring ids of their own."""
+        return [block for event in events if (block := self.event(event)) is not None]
+
+    def reset(self, channel: str, reason: str) -> None:
+        """Who comes back with the last id gets what came after it, or all that is kept."""
+        return None
+
+    def heartbeat(self) -> bytes:
+        return HEARTBEAT
+
+    def refusal(self, closing: Closing) -> bytes:
+        return b": %b\n\n" % closing.reason.encode()
