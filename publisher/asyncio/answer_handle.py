@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections.abc import AsyncIterable, Iterable
 from inspect import isawaitable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from publisher.asyncio.job_handle import AsyncJobHandle
-from publisher.core import reports
 from publisher.core.answer_writer import AnswerWriter
 from publisher.core.given import JobOptions
 from publisher.core.models import ModelReader
@@ -21,10 +22,16 @@ from publisher.iteration import each
 if TYPE_CHECKING:
     from publisher.asyncio.sender import AsyncSender
 
+SLOW_S: Final = 0.02
+"""A model does not wait for calls of Redis that take longer."""
+
 
 class AsyncAnswerHandle(AsyncJobHandle):
     """One answer, seen by its worker: an :class:`AsyncJobHandle` with text, reasoning and other parts. They are
     gathered for at most 50 ms and keep their order among each other and with all other reports.
+
+    A piece whose call raises was not taken. :class:`BufferFull`: Redis has been away for long; what was taken before
+    still waits.
 
     Once the answer was cancelled, which a newer one in its chat does too, :meth:`text`, :meth:`reasoning`,
     :meth:`part` and :meth:`stream` raise :class:`JobCancelled`; :class:`JobFinished` where it has ended otherwise.
@@ -35,6 +42,11 @@ class AsyncAnswerHandle(AsyncJobHandle):
         super().__init__(options, birth, held, sender)
         self._writer = AnswerWriter(options, self._record)
         self._gathering = _Gathering(self)
+        self._flying = False
+        """Whether pieces are on their way, or about to be."""
+        self._slow = False
+        self._trouble: PublisherError | None = None
+        """Why pieces could not go, for the next call to raise."""
 
     async def text(self, text: str) -> None:
         """Append to the answer's text. Raises ``ValueError`` for half a character, :class:`AnswerTooLong`; nothing of
@@ -80,13 +92,38 @@ class AsyncAnswerHandle(AsyncJobHandle):
             await self._write(text_piece(kind, value))
 
     async def _write(self, piece: AnswerPiece | None) -> None:
-        waited = self._writer.waits
-        if self._writer.add(piece):
-            async with self._turn():
-                await self._flush()
-            self._writer.check()
-        elif not waited and piece is not None:
+        """Where calls take their time, the model is not held up by them: what comes meanwhile leaves with the next."""
+        if self._trouble is not None:
+            trouble, self._trouble = self._trouble, None
+            raise trouble
+        waited, writer = self._writer.waits, self._writer
+        due = writer.add(piece)
+        if writer.full or (due and not self._flying and not self._slow):
+            await self._fly()
+            writer.check()
+        elif due and not self._flying:
             self._sender.at_home()
+            self._flying = True
+            self._sender.later.soon(self._gathering)
+            await asyncio.sleep(0)
+        elif not waited and piece is not None and not self._flying:
+            self._sender.at_home()
+            self._sender.later.at(writer.open_at, self._gathering)
+
+    async def _fly(self) -> None:
+        """Send what waits. Raises nothing of the publisher's: it is kept for the next call."""
+        self._flying = True
+        start = time.monotonic()
+        try:
+            async with self._turn():
+                if not self._record.ended:
+                    await self._flush()
+        except PublisherError as trouble:
+            self._trouble = trouble
+        finally:
+            self._flying = False
+            self._slow = time.monotonic() - start > SLOW_S
+        if self._writer.waits and self._trouble is None:
             self._sender.later.at(self._writer.open_at, self._gathering)
 
     async def _report(self, entry: Entry) -> None:
@@ -106,14 +143,6 @@ class AsyncAnswerHandle(AsyncJobHandle):
                 raise
             self._writer.sent(step)
 
-    async def _send_gathered(self) -> None:
-        async with self._turn():
-            try:
-                if not self._record.ended:
-                    await self._flush()
-            except PublisherError as trouble:
-                reports.log.error("Text of the answer %s waits: %s", self.job_id, trouble)
-
 
 class _Gathering:
     """Pieces that wait for their moment, to the publisher's timers."""
@@ -123,4 +152,4 @@ class _Gathering:
 
     async def send_waiting(self) -> None:
         """Send them. Raises nothing."""
-        await self._handle._send_gathered()
+        await self._handle._fly()

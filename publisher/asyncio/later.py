@@ -29,6 +29,13 @@ class AsyncLater:
             earlier.cancel()
         self._timers[handle] = loop.call_later(max(0.0, when - time.monotonic()), self._now, handle)
 
+    def soon(self, handle: DelayedHandle) -> None:
+        """Have a handle send what waits at the loop's next turn."""
+        earlier = self._timers.pop(handle, None)
+        if earlier is not None:
+            earlier.cancel()
+        self._now(handle)
+
     def move(self) -> None:
         """Let the handles' time be up in the running loop: the old one's timers will not ring."""
         waiting, self._timers, self._tasks = list(self._timers), {}, set()

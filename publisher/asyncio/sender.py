@@ -9,6 +9,7 @@ from publisher.asyncio.batcher import Batcher
 from publisher.asyncio.driver import drive, perform
 from publisher.asyncio.flusher import AsyncFlusher
 from publisher.asyncio.home import Home
+from publisher.asyncio.lane import AsyncLane
 from publisher.asyncio.later import AsyncLater
 from publisher.asyncio.transport import AsyncTransport
 from publisher.core import replies, reports, requests
@@ -18,6 +19,7 @@ from publisher.core.options import DIRECT_S, Options
 from publisher.core.record import Entry, JobRecord
 from publisher.core.replies import Receipt
 from publisher.core.requests import Call, Effect, Request
+from publisher.core.scripts import ScriptName
 from publisher.redis import errors
 from publisher.redis.buffered import Buffered
 from publisher.redis.direct import Direct
@@ -40,6 +42,7 @@ class AsyncSender:
         self._buffered = Buffered(options, transport.where, self._flusher)
         self._direct = Direct(options, transport.where)
         self._renewals = Renewals(options.prefix, transport.twin)
+        self._lane = AsyncLane(transport)
         self.later = AsyncLater()
         self._home = Home()
         self._moves = 0
@@ -52,6 +55,7 @@ class AsyncSender:
             self._home.settle()
             self._moves += 1
             self._batcher = Batcher(self._options, self._transport)  # who waited in it has gone with the old loop
+            self._lane = AsyncLane(self._transport)
             self._flusher.move()
             self.later.move()
         return self._moves
@@ -117,6 +121,8 @@ class AsyncSender:
             reports.unfinished(record, timeout_s)
 
     async def _perform(self, effect: Effect) -> Any:
+        if isinstance(effect, Call) and effect.script is ScriptName.ANSWER:
+            return await self._lane.ask(effect)
         return await perform(self._transport, effect)
 
     async def _insist(self, request: Request) -> Any:

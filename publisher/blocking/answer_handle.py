@@ -6,7 +6,6 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from publisher.blocking.job_handle import JobHandle
-from publisher.core import reports
 from publisher.core.answer_writer import AnswerWriter
 from publisher.core.given import JobOptions
 from publisher.core.models import ModelReader
@@ -24,6 +23,9 @@ class AnswerHandle(JobHandle):
     """One answer, seen by its worker: a :class:`JobHandle` with text, reasoning and other parts. They are gathered for
     at most 50 ms and keep their order among each other and with all other reports.
 
+    A piece whose call raises was not taken. :class:`BufferFull`: Redis has been away for long; what was taken before
+    still waits.
+
     Once the answer was cancelled, which a newer one in its chat does too, :meth:`text`, :meth:`reasoning`,
     :meth:`part` and :meth:`stream` raise :class:`JobCancelled`; :class:`JobFinished` where it has ended otherwise.
     """
@@ -33,6 +35,8 @@ class AnswerHandle(JobHandle):
         super().__init__(options, birth, held, sender)
         self._writer = AnswerWriter(options, self._record)
         self._gathering = _Gathering(self)
+        self._trouble: PublisherError | None = None
+        """Why pieces could not go, for the next call to raise."""
 
     def _after_fork(self) -> None:
         super()._after_fork()
@@ -85,9 +89,12 @@ class AnswerHandle(JobHandle):
             self._take_in(piece)
 
     def _take_in(self, piece: AnswerPiece | None) -> None:
+        if self._trouble is not None:
+            trouble, self._trouble = self._trouble, None
+            raise trouble
         waited = self._writer.waits
         if self._writer.add(piece):
-            self._flush()
+            self._send_now()
             self._writer.check()
         elif not waited and piece is not None:
             self._sender.later.at(self._writer.open_at, self._gathering)
@@ -109,13 +116,17 @@ class AnswerHandle(JobHandle):
                 raise
             self._writer.sent(step)
 
+    def _send_now(self) -> None:
+        """Raises nothing of the publisher's: what waits goes on waiting, and the next call raises it."""
+        try:
+            if not self._record.ended:
+                self._flush()
+        except PublisherError as trouble:
+            self._trouble = trouble
+
     def _send_gathered(self) -> None:
         with self._lock:
-            try:
-                if not self._record.ended:
-                    self._flush()
-            except PublisherError as trouble:
-                reports.log.error("Text of the answer %s waits: %s", self.job_id, trouble)
+            self._send_now()
 
 
 class _Gathering:

@@ -36,6 +36,11 @@ class AnswerWriter:
         """Whether something has not gone out."""
         return bool(self._run)
 
+    @property
+    def full(self) -> bool:
+        """Whether so much waits that it is to go out, and its caller to wait until it has."""
+        return self._run.length > MOST_BYTES or len(self._run) > AT_ONCE // 2
+
     def add(self, piece: AnswerPiece | None) -> bool:
         """Take a piece in; whether all that waits is to go out now. Raises :class:`AnswerTooLong` where there is no
         room for it, and :class:`JobFinished` (:class:`JobCancelled` among them) or :class:`JobExists` where the answer
@@ -47,8 +52,7 @@ class AnswerWriter:
             raise AnswerTooLong(self._size, MAX_ANSWER_BYTES)
         self._size += piece.size
         self._run.add(piece)
-        full = self._run.length > MOST_BYTES or len(self._run) > AT_ONCE // 2
-        return full or time.monotonic() >= self.open_at
+        return self.full or time.monotonic() >= self.open_at
 
     def check(self) -> None:
         """Raise where the answer is no longer this worker's to write."""

@@ -23,6 +23,7 @@ class ScriptName(StrEnum):
     POLL = "poll"
     POLL_WATCH = "poll_watch"
     ANSWER = "answer"
+    ANSWER_MANY = "answer_many"
     CHAT = "chat"
 
 
@@ -91,6 +92,27 @@ class AnswerArgs(NamedTuple):
     expected: int
     limit: int
     traceparent: str
+
+
+class AnswersHead(NamedTuple):
+    """Begin of ARGV of ``answer_many``: then for each answer an :class:`AnswerAmongMany` and its pieces."""
+
+    announce: Arg
+    history_events: Arg
+    history_ttl_s: Arg
+    limit: Arg
+    answers: int
+
+
+class AnswerAmongMany(NamedTuple):
+    pubsub: Arg
+    retry: Arg
+    epoch: Arg
+    job_id_json: Arg
+    worker_json: Arg
+    expected: Arg
+    traceparent: Arg
+    pieces: int
 
 
 class ChatArgs(NamedTuple):
@@ -191,6 +213,9 @@ NO_MORE: Final = -1
 PUBLISH_RETRY: Final = PublishArgs._fields.index("retry")
 JOB_RETRY: Final = JobArgs._fields.index("retry")
 OWNER_RETRY: Final = OwnerArgs._fields.index("retry")
+ANSWER_HEAD: Final = len(AnswerArgs._fields)
+"""Behind these are the pieces, of :data:`PIECE_ARGS` arguments each."""
+PIECE_ARGS: Final = 5
 ANSWER_RETRY: Final = AnswerArgs._fields.index("retry")
 CHANNEL_KEYS: Final = 4
 """KEYS of a channel: log, meta and two of known ids. A job's channel has its state behind them."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import os
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
@@ -9,7 +11,16 @@ from typing import Any
 import orjson
 import pytest
 
-from publisher import AnswerTooLong, EventTooLarge, JobCancelled, JobExists, JobFinished, Publisher
+from publisher import (
+    AnswerTooLong,
+    AsyncPublisher,
+    BufferFull,
+    EventTooLarge,
+    JobCancelled,
+    JobExists,
+    JobFinished,
+    Publisher,
+)
 from publisher.keys import answer_key, channel_keys, chat_key
 from publisher.testing import AsyncRecordingPublisher, RecordingPublisher
 from tests.support.answers import message, pieces
@@ -478,3 +489,94 @@ async def test_the_fake_writes_answers_as_the_real_one_does(fake: Any, redis_url
     async with within(real.from_url(redis_url, prefix=prefix)) as pub:
         assert await scenario(pub) == said
     assert message([each for each in told if each[0] in ("job.text", "job.part")]) == said[-1][3]
+
+
+async def test_the_text_of_a_lost_worker_stays(face: Any, redis_url: str, prefix: str) -> None:
+    """What a worker has said before it died is there, whether the answer fails or is taken up by another one."""
+    async with (
+        within(face.from_url(redis_url, prefix=prefix)) as other,
+        within(face.from_url(redis_url, prefix=prefix)) as pub,
+    ):
+        for chat, on_lost in (("fails", "fail"), ("waits", "wait")):
+            answer = await begun(pub.answer(chat, owner="ann", job_id=chat, lease_s=0.2, on_worker_lost=on_lost))
+            await done(answer.text("so far"))
+            answer._sender.release(answer._record)  # as good as dead: nothing renews its lease
+
+            async def noticed(job_id: str = chat) -> bool:
+                return bool((await done(other.get_job(job_id))).status != "active")
+
+            await until(noticed, "the loss")
+        assert (await done(other.get_job("fails"))).error["code"] == "worker_lost"
+        with pytest.raises(JobFinished):
+            await begun(other.answer("fails", owner="ann", job_id="fails"))
+        async with within(other.answer("waits", owner="ann", job_id="waits")) as answer:
+            await done(answer.text(", and on"))
+        texts = [(await done(other.get_job(job_id))).text for job_id in ("fails", "waits")]
+    assert texts == ["so far", "so far, and on"]
+
+
+async def test_answers_side_by_side_travel_together_and_keep_apart(redis_url: str, prefix: str, reader: Reader) -> None:
+    """Their pieces share calls of Redis; one that is refused harms no other."""
+    async with AsyncPublisher.from_url(redis_url, prefix=prefix) as pub:
+
+        async def one(n: int) -> None:
+            async with pub.answer("c", owner=f"u{n}", job_id=f"j{n}") as answer:
+                await answer.text(f"{n}:")
+                if n % 10 == 0:
+                    await pub.cancel_job(f"j{n}")
+                with contextlib.suppress(JobCancelled):
+                    for word in range(20):
+                        await answer.text(f" {word}")
+                        await answer.part({"type": "start-step"})
+
+        await asyncio.gather(*map(one, range(100)))
+        for n in range(100):
+            job = await pub.get_job(f"j{n}")
+            assert job is not None and job.text is not None and job.parts is not None
+            assert job.status == ("cancelled" if n % 10 == 0 else "completed")
+            assert message(pieces(reader, f"j{n}")) == job.parts
+            if n % 10:
+                assert job.text == f"{n}:" + "".join(f" {word}" for word in range(20))
+
+
+async def test_a_full_buffer_refuses_pieces_and_loses_none_that_it_took(
+    face: Any, own_broker: Any, prefix: str
+) -> None:
+    options: Any = {"buffer_bytes": 4096, "max_event_bytes": 4096}
+    taken: list[str] = []
+    async with within(face.from_url(own_broker.url, prefix=prefix, **options)) as pub:
+        async with within(pub.answer("c", owner="ann", job_id="j")) as answer:
+            await done(answer.text("begin "))
+            own_broker.stop()
+            refused = 0
+
+            async def say(n: int) -> None:
+                nonlocal refused
+                words = f"{n}:{'x' * 200} "
+                try:
+                    await done(answer.text(words))
+                    taken.append(words)
+                except BufferFull:
+                    refused += 1
+
+            numbers = iter(range(10_000))
+
+            async def enough() -> bool:
+                await say(next(numbers))
+                return refused > 3
+
+            await until(enough, "the buffer to be full")
+            own_broker.start()
+        job = await done(pub.get_job("j"))
+    assert job.text == "begin " + "".join(taken)
+
+
+async def test_a_model_is_not_held_up_by_slow_calls(redis_url: str, prefix: str, reader: Reader) -> None:
+    async with AsyncPublisher.from_url(redis_url, prefix=prefix) as pub:
+        async with pub.answer("c", owner="ann", job_id="j") as answer:
+            answer._slow = True
+            for n in range(3):
+                await answer.text(f"{n} ")
+                await until(lambda n=n: len(pieces(reader, "j")) == n + 1, "the piece")  # type: ignore[misc]
+                answer._slow = True
+    assert message(pieces(reader, "j")) == [{"type": "text", "text": "0 1 2 "}]

@@ -15,7 +15,7 @@ from publisher.blocking.driver import drive
 from publisher.blocking.transport import RedisTransport
 from publisher.core import flows, steps
 from publisher.core.options import Options
-from publisher.keys import channel_keys
+from publisher.keys import answer_key, channel_keys
 from publisher.redis import connect
 from tests.support.broker import Broker
 from tests.support.publishers import FACES, Reader, done, within
@@ -217,3 +217,25 @@ def test_events_follow_a_slot_that_moves_and_a_node_that_comes_back(
     assert [event.data for event in reader.log(channels[away])] == [b'"kept"', b'"behind it"']
     for server in servers:
         server.close()
+
+
+async def test_an_answer_its_chat_and_its_owner_may_live_apart(
+    face: Any, url: str, reader: Reader, prefix: str
+) -> None:
+    async with within(face.from_url(url, prefix=prefix)) as pub:
+        for owner in ("ann", "bob", "eve"):
+            for n in range(3):
+                async with within(pub.answer("c", owner=owner, job_id=f"{owner}-{n}")) as answer:
+                    await done(answer.text("Hel"))
+                    await done(answer.text("lo"))
+                    await done(answer.part({"type": "start-step"}))
+            first = await done(pub.create_answer("c", owner=owner))
+            await done(pub.create_answer("c", owner=owner))
+            replaced = await done(pub.get_job(first))
+            assert (replaced.status, replaced.error["code"]) == ("cancelled", "superseded")
+            for n in range(3):
+                job = await done(pub.get_job(f"{owner}-{n}"))
+                assert (job.status, job.text, len(job.parts)) == ("completed", "Hello", 2)
+            assert reader.types(f"user:{owner}").count("job.cancelled") == 1
+    slots = {key_slot(answer_key(prefix, f"job:{owner}-0").encode()) for owner in ("ann", "bob", "eve")}
+    assert len(slots) == 3
