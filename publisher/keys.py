@@ -90,6 +90,11 @@ def node_key(prefix: str, node_id: str) -> str:
     return f"{_shared(prefix)}:node:{node_id}"
 
 
+def users_key(prefix: str) -> str:
+    """The hash of how many streams each user has, and on which nodes."""
+    return f"{_shared(prefix)}:users"
+
+
 def rewritten_key(node_key: str, generation: int) -> str:
     """Where a node writes its hash anew, before it takes the old one's place."""
     return f"{node_key}:{generation}"

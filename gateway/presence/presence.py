@@ -28,7 +28,8 @@ from gateway.presence.delivered import Delivered
 from gateway.presence.reader import PresenceReader
 from gateway.presence.rows import NodeFigures, grants
 from gateway.presence.stream_counts import CountedStream, StreamCounts, user_field
-from publisher.keys import node_key, nodes_key, rewritten_key
+from gateway.presence.sweep import Sweep
+from publisher.keys import node_key, nodes_key, rewritten_key, users_key
 
 log = Log("gateway.presence")
 
@@ -39,8 +40,8 @@ RETRY_S: Final = 1.0
 CLOSE_S: Final = 2.0
 MAX_BATCH: Final = 256
 """Streams in one call: a script keeps everybody else waiting."""
-TYPES: Final = ("zset", "hash", "stream", "zset")
-"""Of the keys that the scripts take: the nodes, the node's own, the outbox, the departed."""
+TYPES: Final = ("zset", "hash", "hash", "stream", "zset")
+"""Of the keys that the scripts take: the nodes, the node's own, the users, the outbox, the departed."""
 SYNC_FIELDS: Final = 1000
 """Fields in one call that writes everything anew."""
 
@@ -101,8 +102,9 @@ class Presence:
         self._started_at = int(time.time() * 1000)
         self._nodes_key = nodes_key(prefix)
         self._key = node_key(prefix, node_id)
-        self._flush_script = Script("presence_news", "presence")
-        self._sync_script = Script("presence_news", "presence_sync")
+        self._users_key = users_key(prefix)
+        self._flush_script = Script("presence_news", "presence_users", "presence")
+        self._sync_script = Script("presence_news", "presence_users", "presence_sync")
         self.news: PresenceAnnouncer | None = None
         if events:
             self.news = PresenceAnnouncer(
@@ -115,6 +117,7 @@ class Presence:
             )
         self._news_keys = self.news.keys if self.news else ()
         self._pause_s = pace.renew_s
+        self._sweep = Sweep(pace.renew_s)
         self._streams = StreamCounts()
         self.reader = PresenceReader(
             store,
@@ -201,7 +204,7 @@ class Presence:
         if isinstance(error, ReplyError):
             self._unreadable.note("reply")
         if is_wrong_type(error):
-            types = dict(zip((self._nodes_key, self._key, *self._news_keys), TYPES, strict=False))
+            types = dict(zip((self._nodes_key, self._key, self._users_key, *self._news_keys), TYPES, strict=False))
             self._unreadable.note("key", await self._store.mend(types))
 
     async def close(self) -> None:
@@ -232,10 +235,10 @@ class Presence:
         batch = self._next_batch()
         args: Args = [arg for change in batch for arg in change.args()]
         head: Args = [self._id, self._generation, int(self._pace.lease_s * 1000), self._max]
-        head += [int(self._draining()), str(self._delivered())]
+        head += [int(self._draining()), str(self._delivered()), self._sweep.due(time.monotonic())]
         answers = [change for change in batch if change.answer is not None]
         try:
-            keys = [self._nodes_key, self._key, *self._news_keys]
+            keys = [self._nodes_key, self._key, self._users_key, *self._news_keys]
             reply = await self._store.run(self._flush_script, (keys, [*head, *args]))
             told = None if reply is None else grants(reply, len(answers))
         except StoreDown:
@@ -246,6 +249,7 @@ class Presence:
             self._changes.extendleft(reversed(batch))
             self._known = False
             return
+        self._sweep.went_to(told.swept_to)
         self._pause_s = min(self._pace.renew_s, (told.lease_left_ms + 1) / 1000)
         if self.news and told.is_news:
             self.news.look()
@@ -282,7 +286,8 @@ class Presence:
             **self._streams.counts,
         }
         flat: Args = [part for field in fields.items() for part in field]
-        keys = [self._nodes_key, self._key, rewritten_key(self._key, self._generation), *self._news_keys]
+        new = rewritten_key(self._key, self._generation)
+        keys = [self._nodes_key, self._key, self._users_key, new, *self._news_keys]
         step = 2 * self._pace.sync_fields
         for start in range(0, len(flat), step):
             last = start + step >= len(flat)

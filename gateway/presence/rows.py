@@ -30,18 +30,21 @@ class NodeFigures(NamedTuple):
 
 
 class Grants(NamedTuple):
-    """What the counting script answers: who is let in, whether there is something to tell, when to come again."""
+    """What the counting script answers: who is let in, whether there is something to tell, when to come again, and
+    where to go on with the sweep ("" where there was none)."""
 
     granted: list[bool]
     is_news: bool
     lease_left_ms: int
+    swept_to: str
 
 
 def grants(reply: Any, asked: int) -> Grants:
     """``asked`` is how many streams wait for an answer. Raises :class:`ReplyError`."""
     try:
-        granted, is_news, left = reply
-        answer = Grants([bool(yes) for yes in granted], bool(is_news), int(left))
+        granted, is_news, left, cursor = reply
+        swept_to = str(int(cursor)) if cursor else ""
+        answer = Grants([bool(yes) for yes in granted], bool(is_news), int(left), swept_to)
     except (ValueError, TypeError, OverflowError):
         raise ReplyError("Redis gave no answer about streams that come and go.") from None
     if len(answer.granted) != asked:

@@ -34,10 +34,8 @@ class Costs:
     """Redis: an event, before anybody hears it; 30 to 75 one by one, 9 in lists of 64 and more."""
     push_us: float = 1.5
     """Redis: an event to one more node; 5 for one alone, 0.3 in batches."""
-    arrive_us: float = 24.0
-    """Redis: a stream that comes and goes, counted for all nodes."""
-    arrive_node_us: float = 0.8
-    """Redis: the same, for each other node whose count of the user is asked for."""
+    arrive_us: float = 28.0
+    """Redis: a stream that comes and goes, counted for all nodes, however many there are."""
     resume_us: float = 10.0
     """Redis: the read with which a stream begins."""
 
@@ -97,7 +95,7 @@ def need(load: Load, costs: Costs, per_node: int = 20_000) -> Need:
         "own events": own * (costs.publish_us + costs.push_us),
         "shared events": load.shared_per_s * (costs.publish_us + costs.push_us * nodes),
         "streams that come": opens * costs.resume_us,
-        "presence": opens * (costs.arrive_us + costs.arrive_node_us * (nodes - 1)),
+        "presence": opens * costs.arrive_us,
     }
     parts = {name: value / 1e6 for name, value in redis.items()}
     return Need(

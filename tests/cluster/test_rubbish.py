@@ -62,6 +62,10 @@ def node_fields() -> Iterator[list[Row]]:
         yield [("HSET", name, value) for name in (*names, *more)]
 
 
+def user_shares() -> Iterator[list[Row]]:
+    yield [("HSET", "user:sub:ann", f"ghost 1 {value};ghost {value} 1;{value}") for value in ODD]
+
+
 def outbox_entries() -> Iterator[list[Row]]:
     yield [("XADD", "*", "t", value) for value in ODD]
     yield [("XADD", "*", "t", "joined", "n", value, "c", "ann") for value in ODD]
@@ -84,6 +88,8 @@ PARTS: Final[dict[str, tuple[tuple[str, Kinds], ...]]] = {
         ("{gateway}:node:ghost", of_every_type),
         ("{gateway}:node:ghost", node_fields),
         ("{gateway}:nodes", of_every_type),
+        ("{gateway}:users", of_every_type),
+        ("{gateway}:users", user_shares),
         ("{gateway}:ticket-key", of_every_type),
     ),
     "what is told": (

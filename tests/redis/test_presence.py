@@ -108,6 +108,56 @@ async def test_the_limit_of_a_user_is_exact_over_nodes_that_let_in_at_the_same_t
         assert await running[0].arrive(BOB, 1) == [True]
 
 
+async def test_a_stream_that_comes_asks_as_much_of_redis_beside_many_nodes_as_beside_two(
+    own_broker: Broker, prefix: str
+) -> None:
+    pace = Pace(lease_s=120, renew_s=60)
+    names = [f"n{number}" for number in range(12)]
+
+    async def asked(first: NodeData) -> int:
+        before = await hash_reads(first.store)
+        assert await first.arrive(BOB, 5) == [True] * 5
+        return await hash_reads(first.store) - before
+
+    async with nodes(own_broker.url, prefix, *names[:2], max_per_user=20, pace=pace) as (first, second):
+        assert await second.arrive(BOB, 1) == [True]
+        beside_two = await asked(first)
+        async with nodes(own_broker.url, prefix, *names[2:], max_per_user=20, pace=pace) as others:
+            for node in others:
+                assert await node.arrive(ANN, 1) == [True]
+            assert await asked(first) == beside_two
+
+
+async def test_what_a_dead_node_has_left_of_its_users_is_swept_away(redis_url: str, prefix: str) -> None:
+    users = f"{prefix}:{{gateway}}:users"
+    async with nodes(redis_url, prefix, "a", "b", pace=Pace(lease_s=1.0, renew_s=0.1)) as (a, b):
+        assert await a.presence.arrive(ANN)
+        assert await b.presence.arrive(BOB)
+        await a.kill()
+
+        async def is_swept() -> bool:
+            return list(await b.store.command("HKEYS", users)) == [b"user:sub:bob"]
+
+        await until(is_swept, "nothing of the dead node's user")
+
+
+async def test_what_a_node_counted_in_an_older_generation_counts_no_more(redis_url: str, prefix: str) -> None:
+    async with nodes(redis_url, prefix, "a", "b", max_per_user=2) as (a, b):
+        assert await a.arrive(ANN, 2) == [True] * 2
+        assert await b.arrive(BOB, 1) == [True]
+        for left in (ANN, ANN):
+            a.presence._streams.remove(left)  # as if Redis had missed the end of both
+        await a.store.command("DEL", f"{prefix}:{{gateway}}:node:a")
+        assert await a.arrive(BOB, 1) == [True]
+        assert await b.arrive(ANN, 2) == [True] * 2
+        assert not await b.presence.arrive(ANN)
+
+
+async def hash_reads(store: Store) -> int:
+    found = await store.command("INFO", "commandstats")
+    return sum(int(stats["calls"]) for name, stats in found.items() if name in ("cmdstat_hget", "cmdstat_hmget"))
+
+
 async def test_a_limit_of_zero_is_none(redis_url: str, prefix: str) -> None:
     async with nodes(redis_url, prefix, "a") as (a,):
         assert all(await a.arrive(ANN, 300))

@@ -1,10 +1,12 @@
 -- Streams come and go on one node, and its lease is renewed. Does nothing where Redis has not this node's data.
--- KEYS: nodes, the node's hash [, outbox, departed: where presence is told]
--- ARGV: id generation lease_ms max_per_user draining delivered, then per stream: kind for_client n field 1 … field n
+-- KEYS: nodes, the node's hash, users [, outbox, departed: where presence is told]
+-- ARGV: id generation lease_ms max_per_user draining delivered cursor ('': sweep nobody), then per stream:
+--   kind for_client n field 1 … field n
 --   kind: '+' asks for a place, '=' has one already, '-' leaves; field 1 is the user's
--- Reply: {{1 or 0 per '+'}, 1 or 0: whether there is something to tell, ms until the next lease ends},
+-- Reply: {{1 or 0 per '+'}, 1 or 0: whether there is something to tell, ms until the next lease ends,
+--   the next cursor},
 --   or nil where everything has to be written anew
-local outbox, departed = KEYS[3], KEYS[4]
+local outbox, departed = KEYS[4], KEYS[5]
 if redis.call('HGET', mine, 'generation') ~= ARGV[2] then return false end
 redis.call('ZADD', nodes, at(now + ARGV[3]), id)
 expire_leases(departed)
@@ -12,21 +14,9 @@ redis.call('PEXPIRE', nodes, departed and KEEP_MS or ARGV[3] * 2)
 redis.call('PEXPIRE', mine, departed and KEEP_MS or ARGV[3])
 redis.call('HSET', mine, 'draining', ARGV[5], 'delivered', ARGV[6])
 
-local others, taken = {}, {}
-for _, other in ipairs(redis.call('ZRANGE', nodes, 0, -1)) do
-  if other ~= id then others[#others + 1] = base .. other end
-end
-
 local function has_room(user)
   local max = tonumber(ARGV[4])
-  if max == 0 then return true end
-  if not taken[user] then
-    taken[user] = 0
-    for _, other in ipairs(others) do
-      taken[user] = taken[user] + number(try('HGET', other, user))
-    end
-  end
-  return taken[user] + number(redis.call('HGET', mine, user)) < max
+  return max == 0 or elsewhere(user)[2] + number(redis.call('HGET', mine, user)) < max
 end
 
 local touched, before, after = {}, {}, {}                          -- clients whose count has changed
@@ -49,6 +39,7 @@ local function change(first, fields, for_client, by)
   for n = first, first + fields - 1 do
     local field = ARGV[n]
     local left = count(field, by)
+    if n == first then share(field, ARGV[2], left) end
     if left <= 0 or left == by then
       if string.sub(field, 1, 3) == 'ch:' then count('channels', by) end
       if string.sub(field, 1, 10) == 'ch:client:' then count('clients', by) end
@@ -83,7 +74,7 @@ local function next_end()
   return first[2] and math.max(0, first[2] - now) or tonumber(ARGV[3])
 end
 
-local granted, position = {}, 7
+local granted, position = {}, 8
 while position <= #ARGV do
   local kind, fields = ARGV[position], tonumber(ARGV[position + 2])
   local first = position + 3
@@ -92,6 +83,7 @@ while position <= #ARGV do
   if room then change(first, fields, ARGV[position + 1], kind == '-' and -1 or 1) end
   position = first + fields
 end
-if not departed then return { granted, 0, tonumber(ARGV[3]) } end
+local cursor = ARGV[7] ~= '' and sweep(ARGV[7]) or ''
+if not departed then return { granted, 0, tonumber(ARGV[3]), cursor } end
 tell_of_touched()
-return { granted, something_to_tell() and 1 or 0, next_end() }
+return { granted, something_to_tell() and 1 or 0, next_end(), cursor }

@@ -1,8 +1,13 @@
 -- Writes all of a node's counts anew, in parts that become visible together with the last one.
--- KEYS: nodes, the node's hash, the new one in the making [, outbox, departed]
+-- KEYS: nodes, the node's hash, users, the new hash in the making [, outbox, departed]
 -- ARGV: id generation lease_ms '1' for the last part or '0', then fields and values
 -- Reply: 0, or the generation that is there if it is not older than this one
-local new, outbox, departed = KEYS[3], KEYS[4], KEYS[5]
+local new, outbox, departed = KEYS[4], KEYS[5], KEYS[6]
+local generation = number(try('HGET', mine, 'generation'))
+if generation >= tonumber(ARGV[2]) then
+  if not departed then redis.call('DEL', new) end -- a call from the past, which waited in a server that hung
+  return generation
+end
 local newer = id .. ':' .. ARGV[2]                                 -- the new hash, as a departed one
 if departed then
   local fields, counts = {}, {}
@@ -17,15 +22,13 @@ if departed then
     if lonely[field] then tell(outbox, 'joined', field, counts[field]) end
   end
 end
+for n = 5, #ARGV, 2 do
+  if string.sub(ARGV[n], 1, 5) == 'user:' then share(ARGV[n], ARGV[2], tonumber(ARGV[n + 1])) end
+end
 if #ARGV > 4 then redis.call('HSET', new, unpack(ARGV, 5)) end
 redis.call('PEXPIRE', new, ARGV[3])
 if departed then bury(departed, newer, now + ARGV[3]) end          -- in case that the last part never comes
 if ARGV[4] == '0' then return 0 end
-local generation = number(try('HGET', mine, 'generation'))
-if generation >= tonumber(ARGV[2]) then
-  if not departed then redis.call('DEL', new) end -- a call from the past, which waited in a server that hung
-  return generation
-end
 redis.call('HSET', new, 'generation', ARGV[2])
 if departed then
   redis.call('ZREM', departed, id, newer)
