@@ -39,6 +39,10 @@ HEADINGS: Final = {
     "without_ms_per_s": "without leases",
     "redis_ms_per_s": "Redis ms CPU/s",
     "worker_ms_per_s": "worker ms CPU/s",
+    "cpu_us_per_piece": "CPU µs/delivered piece",
+    "redis_us_per_piece": "Redis µs/piece",
+    "worker_us_per_piece": "worker µs/piece",
+    "pieces_per_s": "pieces/s",
     "asked_per_interval": "questions/interval",
 }
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final, Protocol
 
 from tests.bench.cases import (
+    answers,
     attacks,
     burst,
     connect,
@@ -51,5 +52,6 @@ _ALL: Final[tuple[Case, ...]] = (
     processes,
     attacks,
     workers,
+    answers,
 )
 CASES: Final[dict[str, Case]] = {case.NAME: case for case in _ALL}

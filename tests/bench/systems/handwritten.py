@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
-from typing import Final, Self
+from typing import ClassVar, Final, Self
 
 import redis
 
@@ -39,6 +39,8 @@ class Handwritten(System):
     most_connections = 2000
     resumes = False
 
+    application: ClassVar[str] = "tests.bench.handwritten:app"
+
     def __init__(self) -> None:
         self.port = free_port()
         self._parts = ExitStack()
@@ -50,6 +52,11 @@ class Handwritten(System):
     def pids(self) -> Sequence[int]:
         assert self._process is not None
         return (self._process.pid,)
+
+    @property
+    def url(self) -> str:
+        """Of its Redis."""
+        return self._broker.url
 
     @property
     def redis_pid(self) -> int | None:
@@ -83,7 +90,7 @@ class Handwritten(System):
     def _start(self) -> None:
         self._parts.enter_context(self._broker)
         self._client = self._parts.enter_context(redis.Redis.from_url(self._broker.url))
-        command = [sys.executable, "-m", "uvicorn", "tests.bench.handwritten:app", "--host", HOST]
+        command = [sys.executable, "-m", "uvicorn", self.application, "--host", HOST]
         self._process = subprocess.Popen(
             [*command, "--port", str(self.port), "--log-level", "error", "--backlog", "4096"],
             env={**os.environ, "BENCH_REDIS_URL": self._broker.url},
