@@ -119,12 +119,12 @@ class Hub:
             for event in events:
                 channel.keep(event)  # the first joiner is reading the history, and continues with these
             return
-        here = channel.position
+        here: Position | Event = channel.position
         accepted: list[Event] = []
         for event in events:
             if event.follows(here):
                 accepted.append(event)
-                here = event.position
+                here = event
             else:
                 self._suspect(channel)
         if accepted:
@@ -243,13 +243,15 @@ class Hub:
         """The hot path: ``frames`` lack only the beginning of their id line, which most connections share."""
         shared: dict[tuple[bytes, bool], bytes] = {}
         dirty = self._dirty
+        start, chunked, data = b"", False, b""
         for connection in tuple(members):  # who falls behind leaves them meanwhile
-            start = connection.id_start(channel)
-            key = (start, connection.chunked)
-            data = shared.get(key)
-            if data is None:
-                whole = [start + frame for frame in frames]
-                data = shared[key] = sse.framed(whole) if connection.chunked else b"".join(whole)
+            own = connection.id_start(channel)
+            if own != start or connection.chunked is not chunked:  # mostly it is like the one before
+                start, chunked = own, connection.chunked
+                data = shared.get((start, chunked), b"")
+                if not data:
+                    whole = [start + frame for frame in frames]
+                    data = shared[start, chunked] = sse.framed(whole) if chunked else b"".join(whole)
             first = connection.push(data)
             if first:
                 dirty.append(connection)
