@@ -123,7 +123,7 @@ class AsyncAnswerHandle(AsyncJobHandle):
         finally:
             self._flying = False
             self._slow = time.monotonic() - start > SLOW_S
-        if self._writer.waits and self._trouble is None:
+        if self._writer.waits and self._trouble is None and not self._record.ended:
             self._sender.later.at(self._writer.open_at, self._gathering)
 
     async def _report(self, entry: Entry) -> None:

@@ -15,6 +15,7 @@ from publisher.asyncio.transport import AsyncTransport
 from publisher.core import replies, reports, requests
 from publisher.core.drafts import Draft
 from publisher.core.flows import Flow
+from publisher.core.open_jobs import OpenJobs
 from publisher.core.options import DIRECT_S, Options
 from publisher.core.record import Entry, JobRecord
 from publisher.core.replies import Receipt
@@ -43,6 +44,7 @@ class AsyncSender:
         self._direct = Direct(options, transport.where)
         self._renewals = Renewals(options.prefix, transport.twin)
         self._lane = AsyncLane(transport)
+        self._open = OpenJobs()
         self.later = AsyncLater()
         self._home = Home()
         self._moves = 0
@@ -103,6 +105,7 @@ class AsyncSender:
 
     def hold(self, record: JobRecord) -> None:
         """Renew the lease of a job that was opened, until it is released."""
+        self._open.hold(record)
         self._renewals.hold(record)
 
     def release(self, record: JobRecord) -> None:
@@ -123,12 +126,12 @@ class AsyncSender:
     async def _perform(self, effect: Effect) -> Any:
         if isinstance(effect, Call) and effect.script is ScriptName.ANSWER:
             return await self._lane.ask(effect)
-        return await perform(self._transport, effect)
+        return self._open.heard(effect, await perform(self._transport, effect))
 
     async def _insist(self, request: Request) -> Any:
         what = requests.what(request)
         if isinstance(request, Call):
-            return await self._batcher.send(request, what)
+            return self._open.heard(request, await self._batcher.send(request, what))
         deadline = time.monotonic() + DIRECT_S
         try:
             return await self._transport.execute(request)

@@ -12,6 +12,7 @@ from publisher.blocking.transport import Transport
 from publisher.core import replies, reports, requests
 from publisher.core.drafts import Draft
 from publisher.core.flows import Flow
+from publisher.core.open_jobs import OpenJobs
 from publisher.core.options import DIRECT_S, TRY_S, Options
 from publisher.core.record import Entry, JobRecord
 from publisher.core.replies import Receipt
@@ -37,6 +38,7 @@ class Sender:
         self._direct = Direct(options, transport.where)
         self._renewals = Renewals(options.prefix, transport.twin)
         self.later = Later()
+        self._open = OpenJobs()
 
     def after_fork(self) -> None:
         """Start with nothing that the parent holds."""
@@ -86,6 +88,7 @@ class Sender:
 
     def hold(self, record: JobRecord) -> None:
         """Renew the lease of a job that was opened, until it is released."""
+        self._open.hold(record)
         self._renewals.hold(record)
 
     def release(self, record: JobRecord) -> None:
@@ -103,11 +106,11 @@ class Sender:
             reports.unfinished(record, timeout_s)
 
     def _perform(self, effect: Effect) -> Any:
-        return perform(self._transport, effect)
+        return self._open.heard(effect, perform(self._transport, effect))
 
     def _insist(self, request: Request) -> Any:
         try:
-            return self._transport.execute(request)
+            return self._open.heard(request, self._transport.execute(request))
         except errors.ERRORS as error:
             return self._again(request, error, requests.what(request))
 

@@ -199,6 +199,27 @@ async def test_a_newer_answer_takes_the_older_ones_place(
     assert b"!" not in b"".join(event.data for event in reader.log(f"job:{older.job_id}"))
 
 
+async def test_a_cancel_of_the_same_publishers_is_known_at_once(face: Any, redis_url: str, prefix: str) -> None:
+    """Also where the next piece would have been gathered."""
+    async with within(face.from_url(redis_url, prefix=prefix)) as pub:
+        cancels: list[Any] = [
+            lambda: pub.cancel_job("j0"),
+            lambda: pub.create_answer("c", owner="ann", job_id="other"),
+            lambda: begun(pub.answer("c", owner="ann", job_id="third")),
+        ]
+        for n, cancel in enumerate(cancels):
+            answer = await begun(pub.answer("c", owner="ann", job_id=f"j{n}"))
+            await done(answer.text("a"))
+            await done(cancel())
+            for call in (answer.text, answer.reasoning):
+                with pytest.raises(JobCancelled):
+                    await done(call("b"))
+            with pytest.raises(JobCancelled):
+                await done(answer.part({"type": "start-step"}))
+            with pytest.raises(JobCancelled):
+                await done(answer.stream(["b"]))
+
+
 async def test_of_many_answers_at_once_one_is_left(face: Any, redis_url: str, prefix: str) -> None:
     async with within(face.from_url(redis_url, prefix=prefix)) as pub:
         ids = [f"j{n}" for n in range(8)]
