@@ -63,7 +63,9 @@ def node_fields() -> Iterator[list[Row]]:
 
 
 def user_shares() -> Iterator[list[Row]]:
-    yield [("HSET", "user:sub:ann", f"ghost 1 {value};ghost {value} 1;{value}") for value in ODD]
+    yield [
+        ("HSET", "user:sub:ann", f"ghost 1 {value};ghost {value} 1;{value}") for value in ODD if isinstance(value, str)
+    ]
 
 
 def outbox_entries() -> Iterator[list[Row]]:
