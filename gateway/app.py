@@ -79,7 +79,8 @@ def create_app(node: Node, extra: ExtraRoutes = no_routes, gather: Gather | None
 def _routes(node: Node, endpoint: Endpoints, figures: Callable[[], Awaitable[list[MetricFigures]]]) -> list[BaseRoute]:
     stream = StreamRoutes(node.stream_parts, node.limits, node.presence)
     callers, history, publisher, reader = node.callers, node.history, node.publisher, node.presence.reader
-    settings = node.settings
+    settings, hub = node.settings, node.mercure
+    pages_of = pages.Pages(node.dev, node.version, settings.redis_url, settings.root_path, hub.path if hub else None)
     return [
         *streams.routes(stream),
         *chats.routes(stream, callers, history),
@@ -97,14 +98,14 @@ def _routes(node: Node, endpoint: Endpoints, figures: Callable[[], Awaitable[lis
             root_path=settings.root_path,
             mercure=settings.mercure,
         ),
-        *pages.routes(endpoint, pages.Pages(node.dev, node.version, settings.redis_url, settings.root_path)),
+        *pages.routes(endpoint, pages_of),
         *jobs.routes(stream),
         *clients.routes(stream, callers, reader, publisher),
         *generation.routes(stream),
         *tasks.routes(stream),
         *video.routes(stream),
         *ai.routes(stream, endpoint, callers, history, publisher),
-        *(node.mercure.routes(endpoint) if node.mercure else []),
+        *(hub.routes(endpoint) if hub else []),
     ]
 
 

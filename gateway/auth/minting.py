@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from gateway.auth.credentials import MAX_TOKEN_BYTES
@@ -22,10 +22,12 @@ def mint_token(
     *,
     scope: str = "",
     channels: Sequence[str] = (),
+    mercure: Mapping[str, Sequence[str]] | None = None,
     ttl_s: int = 3600,
     now: float,
 ) -> str:
-    """A token that this gateway accepts, valid for ``ttl_s`` seconds from ``now`` (Unix seconds).
+    """A token that this gateway accepts, valid for ``ttl_s`` seconds from ``now`` (Unix seconds). ``mercure`` are topic
+    selectors that it may ``publish`` and ``subscribe`` on the Mercure hub.
 
     Raises ``ValueError`` with a sentence for claims that make no sense, and where there is no shared secret.
     """
@@ -36,6 +38,8 @@ def mint_token(
         claims["scope"] = " ".join(names)
     if channels:
         claims["channels"] = _patterns(channels)
+    if mercure:
+        claims["mercure"] = {name: list(selectors) for name, selectors in mercure.items()}
     if settings.jwt_audience is not None:
         claims["aud"] = settings.jwt_audience
     if settings.jwt_issuer is not None:

@@ -69,7 +69,7 @@ NOTES: Final = (
     "Its routes beside those of `serve` (with `--no-demo` only the first):\n\n"
     "| | |\n|---|---|\n"
     '| `GET /dev/token?sub=…&scope=…&channels=…&ttl=…` | `{"token", "expires_at"}`; `channels` may be repeated, `ttl` '
-    "is in seconds |\n"
+    "is in seconds; `publish` and `subscribe` are selectors for the Mercure hub |\n"
     '| `POST /dev/jobs` `{"kind", "speed"?, "fail"?, "notify"?}` | starts a demo job: `character`, `media`, '
     "`generation`, `task` or `video`; `speed` is `quick` (3 to 6 s, where it is left out), `slow` (12 to 21 s) or "
     "`slowest` (up to 63 s); `fail` makes it fail halfway, and the client `notify` hears of its begin and end. With a "

@@ -21,7 +21,8 @@ DEFAULT_TTL_S = 3600
 
 def routes(endpoint: Endpoints, settings: Settings) -> list[BaseRoute]:
     async def mint(request: Request) -> Response:
-        """``?sub=…&scope=…&channels=…&ttl=…``: ``channels`` may be repeated, ``ttl`` is in seconds."""
+        """``?sub=…&scope=…&channels=…&ttl=…``: ``channels`` may be repeated, ``ttl`` is in seconds. ``publish`` and
+        ``subscribe`` are topic selectors of the Mercure hub."""
         require_local_name(request)
         query = request.query_params
         ttl = query.get("ttl", str(DEFAULT_TTL_S))
@@ -33,6 +34,7 @@ def routes(endpoint: Endpoints, settings: Settings) -> list[BaseRoute]:
             query.get("sub", DEFAULT_SUBJECT),
             scope=query.get("scope", ""),
             channels=query.getlist("channels"),
+            mercure={name: query.getlist(name) for name in ("publish", "subscribe") if name in query},
             ttl_s=int(ttl),
             now=now,
         )

@@ -28,6 +28,11 @@ class HubAudience:
         self._by_text: dict[str, Encoders] = {}
         self._looking: Encoders = weakref.WeakSet()
 
+    @property
+    def texts(self) -> int:
+        """How many topics are selected by their names."""
+        return len(self._by_text)
+
     def encoder(self, selection: Selection) -> MercureEncoder:
         """The encoder of this selection, which all streams share that have it."""
         encoder = self._encoders.get(selection)

@@ -13,6 +13,7 @@ from gateway.mercure.book import SubscriptionBook
 from gateway.mercure.gatekeeper import HubGatekeeper
 from gateway.mercure.hub_history import HubHistory
 from gateway.mercure.hub_routes import HubRoutes
+from gateway.mercure.rules import PATH
 from gateway.mercure.stream_route import MercureStreamRoute
 from gateway.presence.presence import Presence
 from gateway.settings.settings import Settings
@@ -20,7 +21,9 @@ from gateway.streams.parts import StreamParts
 
 
 class MercureHub:
-    """``run`` lives in the node's background; ``close`` follows it."""
+    """``run`` lives in the node's background; ``close`` follows it. ``path`` is the hub's own."""
+
+    path = PATH
 
     def __init__(
         self,

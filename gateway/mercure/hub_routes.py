@@ -17,6 +17,7 @@ from gateway.http import responses
 from gateway.http.body import MAX_BODY_BYTES, read
 from gateway.http.endpoint import Endpoints
 from gateway.mercure import headers, query, subscriptions
+from gateway.mercure.bearer import COOKIES
 from gateway.mercure.book import SubscriptionBook
 from gateway.mercure.form import FORM, is_form, read_form
 from gateway.mercure.gatekeeper import HubGatekeeper
@@ -120,7 +121,7 @@ class HubRoutes:
             "resource": tokens.audience(address),
             "authorization_details_types_supported": list(DETAIL_TYPES),
             "bearer_methods_supported": ["header"],
-            "mercure_cookie": True,
+            "mercure_cookie": COOKIES[0],
             "mercure_matcher_types_supported": ["exact", "urlpattern"],
             "mercure_subscriptions": True,
         }

@@ -65,8 +65,8 @@ def _read(id: str, data: bytes) -> ReadUpdate | None:
     head, separator, rest = data.partition(_JSON)
     try:
         fields = orjson.loads(head + b"}" if separator else data)
-        update = _made(id, fields, rest[:-1] if separator else None)
-    except (ValueError, TypeError, AttributeError):
+        update = _made(id, fields, rest.removesuffix(b"}") if separator else None)
+    except (ValueError, TypeError, AttributeError, KeyError):
         return None
     return None if update is None else ReadUpdate(update.topics, update.private, update.block())
 
@@ -76,6 +76,8 @@ def _made(id: str, fields: dict[str, Any], json: bytes | None) -> HubUpdate | No
     if not isinstance(topics, list) or not topics or not all(isinstance(each, str) for each in topics):
         return None
     if not isinstance(type, str) or "\n" in type or "\r" in type or not isinstance(retry, int | None):
+        return None
+    if json == b"":
         return None
     if json is not None:  # an event of a native topic: its JSON as it was published
         return HubUpdate(id, tuple(topics), json, type="" if type == HUB_TYPE else type)

@@ -64,7 +64,7 @@ class PatternBudget:
         if int(now) != self._second:
             self._second = int(now)
             self._spent.clear()
-        if self._spent[user_key] > self._per_s:
+        if self._spent[user_key] >= self._per_s:
             raise Refused(Closing.RATE_LIMIT)
 
     def compile(self, patterns: Iterable[tuple[str, str]], user_key: str) -> None:
@@ -75,7 +75,7 @@ class PatternBudget:
                 compiled(pattern, base)
             finally:
                 if compiled.cache_info().misses > known:
-                    self._spent[user_key] += 1 + len(pattern) // 256 + int(_weight(pattern))
+                    self._spent[user_key] += int(_weight(pattern)) + len(pattern) // 256
 
 
 @lru_cache(maxsize=4096)
@@ -122,7 +122,7 @@ def _weight(pattern: str) -> float:
     try:
         return cost(pattern)
     except PatternError:
-        return 0.0  # refused before it was compiled
+        return 1.0  # refused before it was compiled
 
 
 def _regexps(pattern: str) -> list[str]:

@@ -44,12 +44,14 @@ def policy(also_connect: str = "") -> str:
 
 @dataclass(frozen=True)
 class Pages:
-    """``dev``: with what only a developer's node shows, among it which broker it uses."""
+    """``dev``: with what only a developer's node shows, among it which broker it uses. ``hub``: the path of the Mercure
+    hub, for whoever looks for it here."""
 
     dev: bool
     version: str
     redis_url: str
     root_path: str
+    hub: str | None = None
 
     def page(self, file: str) -> Handler:
         async def answer(request: Request) -> Response:
@@ -64,6 +66,8 @@ class Pages:
             }
             body = _filled(_page(file, self.dev, _has_demo(request)), texts)
             headers = {**SECURITY, "cache-control": "no-store", "content-security-policy": policy(other)}
+            if self.hub:
+                headers["link"] = f'<{self.root_path}{self.hub}>; rel="mercure"'
             return Response(body, 200, headers, "text/html; charset=utf-8")
 
         return answer

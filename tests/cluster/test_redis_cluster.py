@@ -16,6 +16,8 @@ from publisher.redis import connect
 from tests.cluster.checker import Truth, truth_from
 from tests.cluster.test_every_dialect import SETTINGS, announced_job, everything_arrived, watching, worker
 from tests.support.broker import Broker
+from tests.support.eventsource import EventSource
+from tests.support.mercure import HubClient, classic, heard
 from tests.support.node import Node
 from tests.support.ports import HOST
 from tests.support.publishers import Reader
@@ -68,3 +70,23 @@ async def test_hundreds_of_reads_at_once_have_their_answers(shards: list[Broker]
     finally:
         await store.close()
     assert [reply for reply in (*together, *alone) if isinstance(reply, BaseException)] == []
+
+
+async def test_the_mercure_hub_is_one_over_the_slots_of_a_cluster(shards: list[Broker], prefix: str) -> None:
+    """Its own keys share a slot; what it brings to native topics lies in others."""
+    url = cluster_url(shards)
+    settings = {**SETTINGS, "MERCURE": "true", "MERCURE_ANONYMOUS": "true", "ANONYMOUS": "read"}
+    with Node(url, prefix, **settings) as first, Node(url, prefix, **settings) as second:
+        here, there = HubClient(first.base), HubClient(second.base)
+        native = EventSource(second.base, "/v1/events?channel=topic:a&channel=topic:b")
+        async with there.stream({"topic": "{x}"}) as stream, native:
+            await stream.opened()
+            await native.next_of_type("stream.open")
+            ids = [await here.publish("a", str(number), ("topic", "b")) for number in range(3)]
+            assert await heard(stream, "2") == ["0", "1", "2"]
+            events = await native.collect_until(lambda event: len(native.events) >= 7)
+            assert sorted(event.data for event in events) == ["0", "0", "1", "1", "2", "2"]
+            listed = (await here.listed(classic(subscribe=["*"])))["subscriptions"]
+            assert [each["topic"] for each in listed] == ["{x}"]
+        async with here.stream({"topic": "a"}, last_event_id=ids[0]) as stream:
+            assert await heard(stream, "2") == ["1", "2"]

@@ -341,6 +341,10 @@ async def test_a_stream_says_nothing_but_updates_and_comments(hub: HubClient, to
         assert stream.response_headers["link"] == f'<{hub.base}{PATH}>; rel="mercure"'
 
 
+async def test_the_landing_page_names_the_hub(hub: HubClient) -> None:
+    assert (await hub.get("/")).headers["link"] == f'<{PATH}>; rel="mercure"'
+
+
 async def test_head_asks_for_the_head(hub: HubClient, topic: str) -> None:
     answer = await request(hub.base, f"{PATH}?{urlencode({'topic': topic})}", method="HEAD")
     assert answer.status == 200

@@ -368,7 +368,7 @@ async def test_the_hub_says_about_itself_what_clients_of_1_0_want_to_know(hub: H
     said = json.loads((await hub.get(METADATA)).body)
     assert said["resource"] == AUDIENCE
     assert said["bearer_methods_supported"] == ["header"]
-    assert said["mercure_cookie"] is True
+    assert said["mercure_cookie"] == "__Secure-mercure_access_token"
     assert said["mercure_subscriptions"] is True
     assert said["mercure_matcher_types_supported"] == ["exact", "urlpattern"]
     assert "mercure" in said["authorization_details_types_supported"]
