@@ -5,12 +5,12 @@ import "./react-dom.mjs";
 import assert from "node:assert/strict";
 import { afterEach, test } from "node:test";
 
-import { WORLD, control, createJob, name, publish, step, token, until } from "./support.mjs";
+import { WORLD, control, createAnswer, createJob, name, publish, step, token, until } from "./support.mjs";
 
 const { StrictMode, createElement, version } = await import("react");
 const { flushSync } = await import("react-dom");
 const { createRoot } = await import("react-dom/client");
-const { useEvents, useJob } = await import("../../gateway/web/client/react.js");
+const { useAnswer, useEvents, useJob } = await import("../../gateway/web/client/react.js");
 
 const roots = [];
 /** Shows `Component` and returns how to show it with other properties, and how to take it away. */
@@ -179,4 +179,36 @@ test("useEvents keeps the newest events, of lists of channels that are new in ev
   assert.deepEqual(events.events.map(({ data }) => data), [2, 3]);
   assert.deepEqual(ticks, [1, 2, 3]);
   assert.equal(requests.length, 1);
+});
+
+let answer;
+function Answer({ named, more }) {
+  answer = useAnswer(named, options(more));
+  return null;
+}
+
+test("useAnswer shows an answer while it is written, of a chat and of a job, and over its node's death", async () => {
+  const chat = name("c");
+  const job = await createAnswer(chat);
+  const { render } = show(Answer, { named: null });
+  assert.deepEqual([answer.text, answer.parts, answer.finished], ["", [], false]);
+  render({ named: { chat } });
+  await until(() => answer.status === "pending");
+  await step(job, { status: "active" });
+  await step(job, { text: "Hel" });
+  render({ named: { chat } });
+  await until(() => answer.text === "Hel");
+  await control("kill", "0");
+  await control("target", "1");
+  await step(job, { text: "lo" });
+  await until(() => answer.text === "Hello");
+  assert.deepEqual([answer.jobId, answer.parts], [job, [{ type: "text", text: "Hello" }]]);
+  await step(job, { status: "failed", error: { message: "no more words" } });
+  await until(() => answer.finished && answer.connectionState === "closed");
+  assert.deepEqual([answer.error.message, answer.connectionError], ["no more words", null]);
+  render({ named: job });
+  await until(() => answer.finished && answer.text === "Hello");
+  render({ named: { chat } });
+  await until(() => answer.connectionState === "closed" && answer.answer === null);
+  await control("start", "0");
 });

@@ -1,6 +1,9 @@
 // The public interface of react.js: hooks for React 18 and 19.
 
 import type {
+  Answer,
+  AnswerName,
+  AnswerPart,
   ConnectionState,
   ConnectOptions,
   EventMap,
@@ -41,6 +44,33 @@ export interface JobView<Result = unknown> {
 
 /** The newest state of a job, kept up to date. Without an id nothing is connected. */
 export function useJob<Result = unknown>(jobId: string | null | undefined, options?: HookOptions): JobView<Result>;
+
+export interface AnswerView<Result = unknown> {
+  /** Null until the newest state has arrived, and where there is no such answer. */
+  answer: Answer<Result> | null;
+  jobId: string | null;
+  status: JobStatus | null;
+  /** All text so far. */
+  text: string;
+  /** Everything so far, in its order: text and reasoning with their pieces joined, and what came between. */
+  parts: AnswerPart[];
+  /** Why the answer failed. */
+  error: JobError | null;
+  /** Whether the answer has ended. */
+  finished: boolean;
+  connectionState: ConnectionState;
+  /** Trouble of the connection; null again as soon as it is open. */
+  connectionError: StreamError | null;
+}
+
+/**
+ * An answer while it is written: by its job's id, or the one that is being written in a chat of the user's. Where none
+ * is, the connection is `closed` at once. Without a name nothing is connected.
+ */
+export function useAnswer<Result = unknown>(
+  answer: AnswerName | null | undefined,
+  options?: HookOptions,
+): AnswerView<Result>;
 
 export interface EventsView<M extends object = EventMap> {
   /** The newest events, oldest first: as many as `keep` says. */

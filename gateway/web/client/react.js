@@ -2,7 +2,7 @@
 
 import { useEffect, useMemo, useRef, useState } from "react";
 
-import { applyJobEvent, connect, tokenSubject } from "./sse-client.js";
+import { answerUrl, applyJobEvent, connect, tokenSubject } from "./sse-client.js";
 
 const HANDLERS = ["onEvent", "onOpen", "onReset", "onStateChange", "onError", "onClose"];
 const NONE = { value: null, connectionState: "connecting", connectionError: null };
@@ -108,6 +108,31 @@ export function useJob(jobId, options = {}) {
       connectionError,
     }),
     [job, connectionState, connectionError],
+  );
+}
+
+/** What a stream of an answer may begin with: the whole answer, twice. */
+const MAX_ANSWER = 16 * 1024 * 1024;
+const NOTHING = [];
+
+export function useAnswer(answer, options = {}) {
+  const named = answer != null && (typeof answer === "string" || answer.chat != null);
+  const target = named ? answerUrl(answer) : null;
+  const told = useStream(target, { maxEventSize: MAX_ANSWER, ...options }, applyJobEvent);
+  const { value, connectionState, connectionError } = told;
+  return useMemo(
+    () => ({
+      answer: value,
+      jobId: value?.job_id ?? null,
+      status: value?.status ?? null,
+      text: value?.text ?? "",
+      parts: value?.parts ?? NOTHING,
+      error: value?.error ?? null,
+      finished: value !== null && OVER.has(value.status),
+      connectionState,
+      connectionError,
+    }),
+    [value, connectionState, connectionError],
   );
 }
 

@@ -46,6 +46,19 @@ export interface Job<Result = unknown> {
   meta: Record<string, unknown> | null;
 }
 
+/** A part of an answer: text or reasoning with their pieces joined, or a chunk of the UI message stream as it was written. */
+export type AnswerPart =
+  | { type: "text"; text: string }
+  | { type: "reasoning"; text: string }
+  | { type: string; [field: string]: unknown };
+
+/** A job that is an answer in a `chat`: `text` is all text of its `parts`. */
+export interface Answer<Result = unknown> extends Job<Result> {
+  chat: string;
+  text: string;
+  parts: AnswerPart[];
+}
+
 /** What a step of a job says: everything as it now is. */
 export type JobStep<Result = unknown> = Partial<Job<Result>> & { job_id: string };
 
@@ -59,6 +72,8 @@ export interface EventMap {
   "job.paused": JobStep;
   "job.resumed": JobStep;
   "job.item": JobItem & { job_id: string };
+  "job.text": { job_id: string; text: string; offset: number };
+  "job.part": { job_id: string; part: AnswerPart; index: number };
   "job.log": { job_id: string; text: string; level: "debug" | "info" | "warning" | "error" };
   "job.completed": JobStep;
   "job.failed": JobStep;
@@ -234,6 +249,23 @@ export class StreamError extends Error {
 
 /** The job after an event; `job` itself where the event changes nothing. Pure. */
 export function applyJobEvent<Result = unknown>(job: Job<Result> | null, event: StreamEvent): Job<Result> | null;
+
+/** An answer by its job's id, or the one that is being written in a chat of the caller's. */
+export type AnswerName = string | { chat: string };
+
+/** The path of an answer's events. */
+export function answerUrl(answer: AnswerName): string;
+
+export interface FollowAnswerOptions<Result = unknown> extends ConnectOptions {
+  /** The answer as it now is: for what many pieces brought at once it is called once. */
+  onAnswer?: (answer: Answer<Result>) => void;
+}
+
+/** Follow an answer until it has ended. Where a chat has none that is being written, the connection ends at once (`ended`). */
+export function followAnswer<Result = unknown>(
+  answer: AnswerName,
+  options?: FollowAnswerOptions<Result>,
+): Connection;
 
 export interface TaskProgress {
   progress?: number;

@@ -322,7 +322,7 @@ class TicketSource extends Source {
 // Addresses: what `connect` is to follow, and which channels of which node that is.
 
 const MAX_CHANNELS = 32;
-const NATIVE = /\/v1\/(events|jobs\/events|jobs\/[^/]+\/events|clients\/[^/]+\/events)$/;
+const NATIVE = /\/v1\/(events|jobs\/events|jobs\/[^/]+\/events|chats\/[^/]+\/events|clients\/[^/]+\/events)$/;
 
 /** The address of a path of the node; a base URL keeps the path under which a proxy shows the node. */
 function resolve(path, baseUrl) {
@@ -361,6 +361,7 @@ function channelsOf(url) {
   if (path === undefined) return null;
   if (path === "events") return [...new Set(url.searchParams.getAll("channel"))];
   if (path === "jobs/events") return ["user:"];
+  if (path.startsWith("chats/")) return null;
   const id = decodeURIComponent(path.split("/")[1]);
   return path.startsWith("jobs/") ? [`job:${id}`] : [`client:${id}`, "broadcast"];
 }
@@ -563,7 +564,7 @@ function commonUser(options) {
 }
 
 function canShare(spec, options) {
-  return spec.native && commonUser(options) !== null && globalThis.navigator?.locks !== undefined && globalThis.BroadcastChannel !== undefined;
+  return spec.native && spec.channels !== null && commonUser(options) !== null && globalThis.navigator?.locks !== undefined && globalThis.BroadcastChannel !== undefined;
 }
 
 /** `{name, subject}` of the user whose stream is open with `token`. Null: the token does not say whose it is. */
@@ -1093,11 +1094,28 @@ const NO_JOB = {
   meta: null,
 };
 
+/** Whether an event adds a piece to an answer; there may be many at once. */
+const isGrowth = ({ type }) => type === "job.text" || type === "job.part";
+
+/** An answer with one more piece: of a text, which goes on until another part comes, or a whole part. */
+function grown(job, piece) {
+  const { text = "", parts = [] } = job;
+  const last = parts.at(-1);
+  const joins = (piece.type === "text" || piece.type === "reasoning") && last?.type === piece.type;
+  return {
+    ...job,
+    text: piece.type === "text" ? text + piece.text : text,
+    parts: joins ? [...parts.slice(0, -1), { ...last, text: last.text + piece.text }] : [...parts, piece],
+  };
+}
+
 export function applyJobEvent(job, event) {
   const { type, data } = event;
   if (typeof data !== "object" || data === null || typeof data.job_id !== "string") return job;
   if (type === "job.state") return { ...NO_JOB, ...data };
   const before = job?.job_id === data.job_id ? job : { ...NO_JOB, job_id: data.job_id };
+  if (type === "job.text") return grown(before, { type: "text", text: data.text });
+  if (type === "job.part") return grown(before, data.part);
   if (type === "job.item") {
     const { job_id, ...item } = data;
     const at = before.items.findIndex(({ item_id }) => item_id === item.item_id);
@@ -2057,6 +2075,41 @@ class Connection {
 
 export function connect(asked, options = {}) {
   return new Connection(asked, options);
+}
+
+// answers.js ----------------------------------------------------------------------------------------------------------
+
+// Answers: jobs whose text and parts arrive in pieces.
+
+/** The state that a stream begins with has the whole answer, twice: as text, and in its parts. */
+const MAX_EVENT_SIZE = 16 * 1024 * 1024;
+
+export function answerUrl(answer) {
+  if (typeof answer === "string") return `/v1/jobs/${encodeURIComponent(answer)}/events`;
+  return `/v1/chats/${encodeURIComponent(answer.chat)}/events`;
+}
+
+export function followAnswer(answer, { onAnswer, onEvent, ...options } = {}) {
+  let view = null;
+  let due = null;
+  const show = () => {
+    due = null;
+    onAnswer?.(view);
+  };
+  return connect(answerUrl(answer), {
+    maxEventSize: MAX_EVENT_SIZE,
+    ...options,
+    onEvent: (event) => {
+      const before = view;
+      view = applyJobEvent(view, event);
+      onEvent?.(event);
+      if (view === before) return;
+      if (!isGrowth(event)) {
+        clearTimeout(due);
+        show();
+      } else due ??= setTimeout(show);
+    },
+  });
 }
 
 // progress-stream.js --------------------------------------------------------------------------------------------------

@@ -1,19 +1,23 @@
 // How TypeScript users call the client. The compiler checks it; nothing here is run.
 
 import {
+  answerUrl,
   applyJobEvent,
   connect,
   createProgressStream,
+  followAnswer,
   SSEParser,
   StreamError,
   tokenExpiry,
   tokenSubject,
+  type Answer,
+  type AnswerPart,
   type Connection,
   type EventMap,
   type Job,
   type Ticket,
 } from "sse-gateway-client";
-import { useEvents, useJob } from "sse-gateway-client/react";
+import { useAnswer, useEvents, useJob } from "sse-gateway-client/react";
 
 type Equal<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false;
 const same = <A, B>(_: Equal<A, B>): void => {};
@@ -103,3 +107,24 @@ export function Progress(): string {
   if (lastEvent?.type === "tick") console.log(lastEvent.data.price);
   return `${status} ${progress} ${result?.characterId} ${error?.message} ${connectionState} ${connectionError?.code} ${events.length}`;
 }
+
+// Answers.
+const answering = followAnswer<Result>("j-42", {
+  token: "t",
+  onAnswer: (answer) => {
+    same<typeof answer, Answer<Result>>(true);
+    same<typeof answer.text, string>(true);
+  },
+});
+same<typeof answering, Connection>(true);
+followAnswer({ chat: "c-7" }, { onEvent: ({ type }) => console.log(type) });
+same<ReturnType<typeof answerUrl>, string>(true);
+// @ts-expect-error: a number is no answer's name
+followAnswer(7);
+function AnswerView({ id }: { id: string | null }): string {
+  const { text, parts, status, finished, error, jobId } = useAnswer(id ? { chat: id } : null, { token: "t", enabled: id !== null });
+  same<typeof parts, AnswerPart[]>(true);
+  same<typeof jobId, string | null>(true);
+  return finished ? text : (error?.message ?? status ?? "");
+}
+void AnswerView;

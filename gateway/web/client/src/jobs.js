@@ -36,11 +36,28 @@ const NO_JOB = {
   meta: null,
 };
 
+/** Whether an event adds a piece to an answer; there may be many at once. */
+export const isGrowth = ({ type }) => type === "job.text" || type === "job.part";
+
+/** An answer with one more piece: of a text, which goes on until another part comes, or a whole part. */
+function grown(job, piece) {
+  const { text = "", parts = [] } = job;
+  const last = parts.at(-1);
+  const joins = (piece.type === "text" || piece.type === "reasoning") && last?.type === piece.type;
+  return {
+    ...job,
+    text: piece.type === "text" ? text + piece.text : text,
+    parts: joins ? [...parts.slice(0, -1), { ...last, text: last.text + piece.text }] : [...parts, piece],
+  };
+}
+
 export function applyJobEvent(job, event) {
   const { type, data } = event;
   if (typeof data !== "object" || data === null || typeof data.job_id !== "string") return job;
   if (type === "job.state") return { ...NO_JOB, ...data };
   const before = job?.job_id === data.job_id ? job : { ...NO_JOB, job_id: data.job_id };
+  if (type === "job.text") return grown(before, { type: "text", text: data.text });
+  if (type === "job.part") return grown(before, data.part);
   if (type === "job.item") {
     const { job_id, ...item } = data;
     const at = before.items.findIndex(({ item_id }) => item_id === item.item_id);

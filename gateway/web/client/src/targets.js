@@ -1,7 +1,7 @@
 // Addresses: what `connect` is to follow, and which channels of which node that is.
 
 export const MAX_CHANNELS = 32;
-const NATIVE = /\/v1\/(events|jobs\/events|jobs\/[^/]+\/events|clients\/[^/]+\/events)$/;
+const NATIVE = /\/v1\/(events|jobs\/events|jobs\/[^/]+\/events|chats\/[^/]+\/events|clients\/[^/]+\/events)$/;
 
 /** The address of a path of the node; a base URL keeps the path under which a proxy shows the node. */
 export function resolve(path, baseUrl) {
@@ -40,6 +40,7 @@ function channelsOf(url) {
   if (path === undefined) return null;
   if (path === "events") return [...new Set(url.searchParams.getAll("channel"))];
   if (path === "jobs/events") return ["user:"];
+  if (path.startsWith("chats/")) return null;
   const id = decodeURIComponent(path.split("/")[1]);
   return path.startsWith("jobs/") ? [`job:${id}`] : [`client:${id}`, "broadcast"];
 }

@@ -11,7 +11,7 @@ function commonUser(options) {
 }
 
 export function canShare(spec, options) {
-  return spec.native && commonUser(options) !== null && globalThis.navigator?.locks !== undefined && globalThis.BroadcastChannel !== undefined;
+  return spec.native && spec.channels !== null && commonUser(options) !== null && globalThis.navigator?.locks !== undefined && globalThis.BroadcastChannel !== undefined;
 }
 
 /** `{name, subject}` of the user whose stream is open with `token`. Null: the token does not say whose it is. */
