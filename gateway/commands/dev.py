@@ -77,6 +77,8 @@ NOTES: Final = (
     "| `POST /dev/watch` | the same, and leads on to the job's stream |\n"
     '| `POST /api/generation` `{"prompt"}` | `{"success", "sessionId", "providerId"}` |\n'
     '| `POST /api/v1/characters/queue` | `{"data": {"jobId"}}` |\n'
+    '| `POST /api/chat` `{"id", "messages"}` | as `useChat` of the AI SDK sends it: has the question answered, and '
+    "leads on (303) to the answer's stream. Who sends no token is a guest, by a cookie for these paths |\n"
     "| `GET /dev/lab` | the processes of `dev` and how they are. Not on Windows, and on loopback addresses only |\n"
     '| `POST /dev/lab` `{"do", "node"?}` | takes something away, for pages of this very node: `kill` (a node, `"1"` or '
     '`"2"`, which is back after a second), `freeze` (the embedded broker stands still for 6 s) or `lose` (it is gone '
@@ -87,6 +89,7 @@ PAGES: Final = (
     ("/client", "join under a name, see what arrives"),
     ("/admin", "who is connected, and live figures"),
     ("/demo", "jobs in all dialects, and what a crash does to them"),
+    ("/chat", "an answer that survives a reload, and the death of its node"),
     ("/dev/token?sub=me&scope=admin", "a token for the asking"),
     ("/metrics", "figures for Prometheus"),
 )
@@ -214,7 +217,7 @@ def _extra(given: argparse.Namespace) -> ExtraRoutes:
         if not given.no_demo:
             from gateway.demo import routes as demo
 
-            found += demo.routes(endpoint, node.callers, node.publisher, node.settings)
+            found += demo.routes(endpoint, node.callers, node.publisher, node.settings, node.ticket_key)
         return found
 
     return routes

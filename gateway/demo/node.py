@@ -27,7 +27,7 @@ def main(name: str, listening: int, control: int, offers_lab: bool) -> int:
     lab = Lab(name, control)
 
     def routes(node: Node, endpoint: Endpoints) -> list[BaseRoute]:
-        jobs = demo.routes(endpoint, node.callers, node.publisher, node.settings)
+        jobs = demo.routes(endpoint, node.callers, node.publisher, node.settings, node.ticket_key)
         return [*tokens.routes(endpoint, node.settings), *jobs, *(lab.routes() if offers_lab else [])]
 
     def started(process: serving.ServingProcess) -> None:

@@ -15,7 +15,8 @@ from starlette.routing import BaseRoute
 
 from gateway.auth.callers import Callers
 from gateway.auth.same_site import require_own_page
-from gateway.demo import provider
+from gateway.auth.ticket_key import TicketKey
+from gateway.demo import chat, provider
 from gateway.demo.scenarios import DEFAULT_SPEED, SCENARIOS, SPEEDS
 from gateway.exceptions import BadRequest
 from gateway.http import responses
@@ -41,7 +42,7 @@ class DemoCalls:
         self._settings = settings
 
     @cached_property
-    def _broker(self) -> DemoBroker:
+    def broker(self) -> DemoBroker:
         """Made with the first job, so that a node need not wait for it as it starts."""
         from gateway.demo.tasks import DemoBroker
 
@@ -52,7 +53,7 @@ class DemoCalls:
         require_own_page(request, self._settings)
         caller = await self._callers.caller(request)
         if kind != provider.KIND:
-            return await asyncio.to_thread(lambda: self._broker.put(kind, caller.subject, dict(meta)))
+            return await asyncio.to_thread(lambda: self.broker.put(kind, caller.subject, dict(meta)))
         job_id = f"{kind}-{secrets.token_hex(5)}"
         await provider.begin(self._publisher, job_id, caller.subject, dict(meta))
         return job_id
@@ -124,9 +125,12 @@ async def _form(request: Request) -> Mapping[str, str]:
         raise BadRequest("The form is not UTF-8 text.") from None
 
 
-def routes(endpoint: Endpoints, callers: Callers, publisher: AsyncPublisher, settings: Settings) -> list[BaseRoute]:
+def routes(
+    endpoint: Endpoints, callers: Callers, publisher: AsyncPublisher, settings: Settings, ticket_key: TicketKey
+) -> list[BaseRoute]:
     calls = DemoCalls(callers, publisher, settings)
     return [
+        *chat.routes(callers, publisher, settings, ticket_key, lambda: calls.broker),
         endpoint("/api/generation", POST=calls.generation),
         endpoint("/api/v1/characters/queue", POST=calls.character),
         endpoint("/dev/jobs", POST=calls.job),

@@ -15,11 +15,12 @@ import dramatiq
 from dramatiq.brokers.redis import MAINTENANCE_SCALE, RedisBroker
 from redis.exceptions import RedisError
 
+from gateway.demo import writer
 from gateway.demo.scenarios import SCENARIOS, DemoStep, Scenario, step_s
 from gateway.exceptions import Unavailable
 from gateway.logs.log import Log
 from gateway.settings.settings import Settings
-from publisher import JobCancelled, JobHandle, current_job, job_headers
+from publisher import JobCancelled, JobHandle, Publisher, PublisherError, current_job, job_headers
 from publisher.integrations.dramatiq import ReportJobs
 from publisher.keys import demo_queue
 from publisher.redis import connect
@@ -48,9 +49,10 @@ class DemoFailure(Exception):
 
 
 class DemoBroker(RedisBroker):
-    """Dramatiq's broker with the demo's tasks; ``more`` is middleware that hears of the end of a job."""
+    """Dramatiq's broker with the demo's tasks; ``more`` is middleware that hears of the end of a job, ``publisher``
+    what the worker writes answers with."""
 
-    def __init__(self, settings: Settings, *more: dramatiq.Middleware) -> None:
+    def __init__(self, settings: Settings, *more: dramatiq.Middleware, publisher: Publisher | None = None) -> None:
         url, prefix = settings.redis_url, settings.redis_prefix
         super().__init__(  # type: ignore[no-untyped-call]
             client=connect.blocking(url, timeout_s=REDIS_S),
@@ -64,18 +66,27 @@ class DemoBroker(RedisBroker):
             kind: dramatiq.actor(broker=self, actor_name=kind, queue_name=QUEUE)(partial(work, kind))
             for kind in SCENARIOS
         }
+        self._answer = dramatiq.actor(broker=self, actor_name="answer", queue_name=QUEUE)(partial(answer, publisher))
 
     def put(self, kind: str, owner: str | None, meta: dict[str, Any]) -> str:
         """Queue a job; its id. Raises :class:`Unavailable` while 100 wait, or Redis is away."""
         message = self._actors[kind].message_with_options(args=(meta,), **job_headers(owner=owner, meta=meta))
         message = message.copy(message_id=f"{kind}-{secrets.token_hex(5)}")
+        self._enqueue(message, BEGIN_MS)
+        return str(message.message_id)
+
+    def put_answer(self, chat: str, owner: str, job_id: str, question: str) -> None:
+        """Queue the writing of an answer that was registered. Raises as :meth:`put` does."""
+        given = {"chat": chat, "owner": owner, "job_id": job_id, "question": question}
+        self._enqueue(self._answer.message(given), None)
+
+    def _enqueue(self, message: dramatiq.Message[Any], delay: int | None) -> None:
         try:
             if self._waiting() >= MAX_WAITING:
                 raise Unavailable("The demo worker has more to do than it can; try again in a minute.")
-            self.enqueue(message, delay=BEGIN_MS)
+            self.enqueue(message, delay=delay)
         except (RedisError, OSError):
             raise Unavailable("The demo's queue cannot be reached; try again in a moment.") from None
-        return str(message.message_id)
 
     def _waiting(self) -> int:
         """Those that are at work count too."""
@@ -100,6 +111,19 @@ def work(kind: str, meta: Mapping[str, Any]) -> None:
         raise
     except Exception:
         log.exception("demo.job_broke", job=job.job_id)
+        raise
+
+
+def answer(publisher: Publisher | None, given: dict[str, Any]) -> None:
+    """Write an answer of the chat, as a task."""
+    assert publisher is not None, "The worker has one."
+    try:
+        writer.write(publisher, given, stopping.wait)
+    except (PublisherError, writer.DemoFailedAnswer) as error:
+        log.info("demo.job_ended", job=given["job_id"], reason=error)
+        raise
+    except Exception:
+        log.exception("demo.job_broke", job=given["job_id"])
         raise
 
 

@@ -52,9 +52,8 @@ class Notices(dramatiq.Middleware):
 def run(settings: Settings) -> None:
     """Until :data:`tasks.stopping` is set. A Redis that is away is waited for."""
     publisher = Publisher.from_url(settings.redis_url, prefix=settings.redis_prefix)
-    worker = dramatiq.Worker(
-        tasks.DemoBroker(settings, Notices(publisher)), worker_timeout=LOOK_MS, worker_threads=AT_ONCE
-    )
+    broker = tasks.DemoBroker(settings, Notices(publisher), publisher=publisher)
+    worker = dramatiq.Worker(broker, worker_timeout=LOOK_MS, worker_threads=AT_ONCE)
     with ProviderPolling(settings):
         worker.start()
         tasks.stopping.wait()

@@ -19,7 +19,13 @@ from gateway.http.assets import assets
 from gateway.http.endpoint import Endpoints, Handler
 from publisher.redis.address import parse
 
-PAGES: Final = {"/": "index.html", "/client": "client.html", "/admin": "admin.html", "/demo": "demo.html"}
+PAGES: Final = {
+    "/": "index.html",
+    "/client": "client.html",
+    "/admin": "admin.html",
+    "/demo": "demo.html",
+    "/chat": "chat.html",
+}
 _HOST: Final = re.compile(r"[A-Za-z0-9.\-]{1,253}(:\d{1,5})?|\[[0-9A-Fa-f:.]{2,45}\](:\d{1,5})?")
 _TWO_NAMES: Final = {"localhost": "127.0.0.1", "127.0.0.1": "localhost"}
 

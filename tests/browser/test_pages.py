@@ -17,7 +17,8 @@ from tests.support.tokens import token
 
 # Together on one worker: they share a node and take it away from each other, and Chromium is large.
 pytestmark = pytest.mark.xdist_group("browser")
-PATHS = ("/", "/client", "/admin", "/demo")
+PATHS = ("/", "/client", "/admin", "/demo", "/chat")
+LAB = "#lab-nodes button"
 PANES = ("native", "jobs", "generation", "tasks", "video")
 
 
@@ -276,7 +277,7 @@ def test_behind_a_prefix_every_request_keeps_it(dev: str, open_page: OpenPage, p
     page = open_page("about:blank")
     page.route(re.compile(re.escape(dev)), strip)
     page.goto(f"{dev}/some/prefix{path}")
-    place = {"/": "#ready.good", "/client": "#name", "/admin": "#nodes tr", "/demo": "#lab-nodes button"}[path]
+    place = {"/": "#ready.good", "/client": "#name", "/admin": "#nodes tr", "/demo": LAB, "/chat": LAB}[path]
     expect(page.locator(place).first).to_be_visible()
     assert asked
     assert [each for each in asked if not each.startswith("/some/prefix/")] == []

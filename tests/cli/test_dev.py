@@ -19,6 +19,7 @@ from tests.support.eventsource import EventSource
 from tests.support.http1 import Exchange, request
 from tests.support.ports import free_port
 from tests.support.sse_parser import SseEvent, SseParser
+from tests.support.ui_message import MessageReader
 from tests.support.waiting import wait_until
 
 JSON = {"Content-Type": "application/json"}
@@ -93,7 +94,7 @@ async def test_what_the_copied_publish_line_says_arrives_where_the_copied_curl_l
 
 async def test_every_printed_page_is_there(dev: Running) -> None:
     pages = re.findall(r"^  http://[^/]+(/\S*)  ", dev.stdout, re.MULTILINE)
-    assert pages[:5] == ["/", "/client", "/admin", "/demo", "/dev/token?sub=me&scope=admin"]
+    assert pages[:6] == ["/", "/client", "/admin", "/demo", "/chat", "/dev/token?sub=me&scope=admin"]
     for page in pages:
         assert (await request(base_of(dev), page)).status == 200, page
 
@@ -157,6 +158,49 @@ async def test_a_queued_character_is_streamed_in_its_own_words(dev: Running) -> 
     async with EventSource(base, f"/api/v1/sse/jobs/character/{job_id}") as stream:
         events = await stream.collect_until(lambda event: event.json().get("status") == "completed")
     assert [event.json()["type"] for event in events[:2]] == ["connected", "initial_status"]
+
+
+CHAT = {"role": "user", "parts": [{"type": "text", "text": "What is the weather in Bergen? Quickly!"}]}
+
+
+async def test_a_chat_without_a_token_is_answered_and_found_again_by_its_cookie(dev: Running) -> None:
+    """`useChat` follows the redirect; who has no cookies, such as curl, gets in by the ticket in its address."""
+    base = base_of(dev)
+    asked = json.dumps({"id": "dev-chat", "messages": [CHAT]}).encode()
+    led = await request(base, "/api/chat", method="POST", headers=JSON, body=asked)
+    place, cookie = led.headers["location"], led.headers["set-cookie"].partition(";")[0]
+    assert led.status == 303 and "Path=/api/chat" in led.headers["set-cookie"]
+    async with EventSource(base, place) as by_ticket:
+        await by_ticket.wait_stopped()
+    read = MessageReader().read(by_ticket.events)
+    assert "9 degrees in Bergen" in read.text and read.ends[-1] == "[DONE]"
+    assert [part["type"] for part in read.parts] == [
+        "tool-input-available",
+        "reasoning",
+        "tool-output-available",
+        "text",
+    ]
+    async with EventSource(base, place.partition("&ticket=")[0], headers={"Cookie": cookie}) as by_cookie:
+        await by_cookie.wait_stopped()
+    assert MessageReader().read(by_cookie.events).parts == read.parts
+    again = await request(base, "/api/chat", method="POST", headers={**JSON, "Cookie": "sse_token=old"}, body=asked)
+    assert again.status == 303  # a cookie of an earlier start counts for none
+
+
+NO_QUESTIONS = (
+    "[]",
+    "{}",
+    '{"id":"c"}',
+    '{"id":"c","messages":[]}',
+    '{"id":"c d","messages":[{}]}',
+    '{"id":7,"messages":[{}]}',
+)
+
+
+@pytest.mark.parametrize("body", NO_QUESTIONS)
+async def test_a_chat_that_makes_no_sense_is_told_what_is_missing(dev: Running, body: str) -> None:
+    answer = await request(base_of(dev), "/api/chat", method="POST", headers=JSON, body=body.encode())
+    assert answer.status == 400
 
 
 async def test_a_task_names_its_files_and_may_be_asked_to_fail(dev: Running) -> None:
