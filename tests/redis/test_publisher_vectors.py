@@ -5,14 +5,17 @@ from __future__ import annotations
 import re
 from typing import Any
 
+import orjson
 import pytest
 
 from publisher.blocking.transport import RedisTransport
 from publisher.core import replies, steps
+from publisher.core.answer_step import AnswerStep
 from publisher.core.drafts import Draft
 from publisher.core.options import Options
+from publisher.core.pieces import PART, part_piece, text_piece
 from publisher.core.step import Step
-from publisher.keys import channel_keys
+from publisher.keys import answer_key, channel_keys
 from tests.support.publishers import Reader
 from tests.support.vectors import load, name_of
 
@@ -72,3 +75,21 @@ def _step(options: Options, op: str, owner: str | None, arguments: dict[str, Any
     builders: dict[str, Any] = {"progress": steps.progress, "item": steps.item, "fail": steps.fail}
     made: Step = builders[op](options, "42", owner, **arguments)
     return made
+
+
+@pytest.mark.parametrize("vector", load("answers", "answers"), ids=name_of)
+def test_the_answer_script_writes_the_answer_of_the_vector(
+    redis_url: str, prefix: str, reader: Reader, vector: dict[str, Any]
+) -> None:
+    options = Options(prefix)
+    transport = RedisTransport(redis_url)
+    for step in (steps.create_answer(options, "c", "ann", "42", None), steps.start("42", "ann")):
+        assert transport.execute(step.call(options))[0] == b"ok"
+    for kind, said in vector["pieces"]:
+        piece = part_piece(said, 9999) if kind == PART else text_piece(kind, said)
+        assert piece is not None
+        assert transport.execute(AnswerStep("42", [piece]).call(options))[0] == b"written"
+    transport.close()
+    assert reader.client.get(answer_key(prefix, "job:42")).decode() == vector["body"]
+    told = [[event.type, orjson.loads(event.data)] for event in reader.log("job:42")][2:]
+    assert told == vector["events"]

@@ -40,3 +40,9 @@ def test_a_state_says_the_job_of_the_vector(vector: dict[str, Any]) -> None:
     found = job.from_state(state)
     assert found is not None
     assert found.as_dict() == vector["job"]
+
+
+@pytest.mark.parametrize("vector", load("answers", "answers"), ids=name_of)
+def test_an_answer_is_read_as_the_vector_says(vector: dict[str, Any]) -> None:
+    found = job.with_answer(job.Job("42", "answer"), vector["body"].encode())
+    assert (found.text, found.parts) == (vector["text"], vector["parts"])
