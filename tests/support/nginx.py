@@ -6,6 +6,8 @@ import re
 import shutil
 import socket
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -121,3 +123,25 @@ class Nginx:
     def _end(self) -> None:
         self._process.kill()
         self._process.wait(STOP_S)
+
+
+@contextmanager
+def bare_nginx(folder: Path, upstream: str, locations: str) -> Iterator[str]:
+    """An nginx with nothing but this on a free port of the loopback address; its address."""
+    port = free_port()
+    temporary = "".join(
+        f"{name}_temp_path {folder}/{name};\n" for name in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+    )
+    (folder / "nginx.conf").write_text(
+        f"daemon off;\nmaster_process off;\npid {folder}/pid;\nerror_log {folder}/main.log;\nevents {{ }}\n"
+        f"http {{\n{temporary}access_log off;\n{upstream}\nserver {{\nlisten {HOST}:{port};\n{locations}\n}}\n}}\n"
+    )
+    command = [program(), "-p", str(folder), "-c", str(folder / "nginx.conf"), "-e", str(folder / "main.log")]
+    checked = subprocess.run([*command, "-t"], capture_output=True, text=True, timeout=30, check=False)
+    assert checked.returncode == 0, checked.stderr
+    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        yield f"http://{HOST}:{port}"
+    finally:
+        process.terminate()
+        process.wait(STOP_S)
