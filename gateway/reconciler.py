@@ -15,7 +15,7 @@ from gateway.fanout.continuity import Snapshot
 from gateway.fanout.hub import Hub
 from gateway.logs.log import Log
 from gateway.metrics.counters import Metrics
-from publisher.channels import kind_of
+from publisher.channels import ANSWER, kind_of
 from publisher.envelope import Position
 from publisher.job import Job
 
@@ -128,13 +128,19 @@ def _say_failed(channel: Channel, error: Exception) -> None:
         log.exception("channel.compare_failed", kind=kind_of(channel.name))
 
 
-async def newest(history: History, channel: str, after: int | None = None) -> tuple[Snapshot, list[Job]]:
-    """A channel's events after ``after``, its top and, if it is a job's, the job's newest state.
+async def newest(
+    history: History, channel: str, after: int | None = None, *, has: Position | None = None
+) -> tuple[Snapshot, list[Job]]:
+    """A channel's events after ``after``, its top and, if it is a job's, the job's newest state; of an answer all that
+    there is, unless a reader who ``has`` everything up to a position only needs the events.
 
     A user's jobs are not among it: they may be many, and are told step by step. Raises :class:`StoreDown`.
     """
     if kind_of(channel) != "job":
         return await history.read(channel, after), []
-    snapshot = await history.read(channel, after, "whole")
+    snapshot = await history.read(channel, after, "state")
     job = history.job_in(channel, snapshot)
+    if job is not None and job.kind == ANSWER and (has is None or continuity.missed(has, snapshot) is None):
+        snapshot = await history.read(channel, after, "whole")
+        job = history.job_in(channel, snapshot)
     return snapshot, [job] if job else []

@@ -22,6 +22,8 @@ log = Log("gateway.redis")
 
 PAGE_BYTES: Final = 256 * 1024
 MAX_CALLS: Final = 200
+MAX_WHOLE: Final = 8
+"""Answers with their text, of up to 1 MiB, that are in memory at once because they were read together."""
 MAX_JOBS: Final = 1000
 LOOK_AT: Final = 100
 """Jobs whose facts are read at once, before any of their states."""
@@ -110,7 +112,7 @@ class History:
         if facts is None or not admits(facts):
             return None
         channel = names.job_channel(job_id)
-        job = self.job_in(channel, await self.read(channel, None, "whole"))
+        job = self.job_in(channel, await self.read(channel, None, "whole" if facts.kind == names.ANSWER else "state"))
         return job if job is not None and admits(_facts_of(job)) else None
 
     async def jobs_in_steps(
@@ -144,9 +146,7 @@ class History:
 
     async def _work(self) -> None:
         while self._queue:
-            batch = list(self._queue.items())[:MAX_CALLS]
-            for request, _ in batch:
-                del self._queue[request]
+            batch = self._next_batch()
             try:
                 replies = await self._store.run_many(self._script, [self._call(request) for request, _ in batch])
                 if self._gate and not self._gate.is_open:
@@ -164,6 +164,18 @@ class History:
                 replies = [StoreDown(f"Redis could not be read: {type(error).__name__}.")] * len(batch)
             for (request, answers), reply in zip(batch, replies, strict=True):
                 self._settle(answers, request, reply)
+
+    def _next_batch(self) -> list[tuple[PipelinedRead, list[asyncio.Future[Snapshot]]]]:
+        """The requests of the next round trip, in their order; of answers, which may be long, few at a time."""
+        batch: list[tuple[PipelinedRead, list[asyncio.Future[Snapshot]]]] = []
+        long = 0
+        for request, answers in self._queue.items():
+            long += request[2] == "whole"
+            if len(batch) < MAX_CALLS and (request[2] != "whole" or long <= MAX_WHOLE):
+                batch.append((request, answers))
+        for request, _ in batch:
+            del self._queue[request]
+        return batch
 
     def _settle(self, answers: list[asyncio.Future[Snapshot]], request: PipelinedRead, reply: Any) -> None:
         waiting = [answer for answer in answers if not answer.done()]

@@ -196,7 +196,8 @@ class Opening:
 
     async def _newest(self, channel: Channel, mine: Position | None) -> FirstRead:
         asked = channel.position
-        snapshot, jobs = await newest(self._parts.history, channel.name, _after(mine, asked))
+        has = None if self._plan.encoder.shares_states or channel.tag in self._untold else mine
+        snapshot, jobs = await newest(self._parts.history, channel.name, _after(mine, asked), has=has)
         return FirstRead(snapshot, jobs, asked)
 
     async def _read_job(self, channel: Channel) -> FirstRead:

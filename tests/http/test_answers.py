@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Callable
 from typing import Any
 
 import pytest
+import redis
 
 from publisher import JobCancelled, Publisher
+from publisher.keys import answer_key
 from tests.http.api import Api
 from tests.support.answers import message
+from tests.support.broker import Broker
 from tests.support.eventsource import EventSource
 from tests.support.http1 import request
 from tests.support.node import Node
@@ -216,3 +220,35 @@ async def test_a_long_answer_reaches_a_slow_viewer_whole(
         assert state["text"] == job.text
         assert not viewer.of_type("stream.reset")
         assert [each["part"] for _, each in told(viewer)] == job.parts[len(state["parts"]) :]
+
+
+async def test_who_comes_back_gets_what_was_missed_without_the_whole_being_read(
+    node: Node, publisher: Publisher, name: str, broker: Broker, http_prefix: str
+) -> None:
+    """A long answer costs a resume no more than a short one: it does not even notice that the whole is gone."""
+    with publisher.answer(name, owner="ann") as answer:
+        answer.text("x" * 1000)
+        async with of_job(node, answer.job_id) as first:
+            place = (await first.next_of_type("job.state")).last_event_id
+        answer.text("and on")
+        answer.progress(1)
+        with redis.Redis.from_url(broker.url) as client:
+            assert client.delete(answer_key(http_prefix, f"job:{answer.job_id}"))
+        async with of_job(node, answer.job_id, last_event_id=place) as again:
+            assert json.loads((await again.next_of_type("job.text")).data)["text"] == "and on"
+        assert not again.of_type("job.state", "stream.reset")
+        async with of_job(node, answer.job_id, last_event_id="rubbish") as reset:
+            assert json.loads((await reset.next_of_type("job.state")).data)["text"] == ""
+
+
+async def test_many_long_answers_are_read_a_few_at_a_time(node: Node, publisher: Publisher, name: str) -> None:
+    for n in range(20):
+        publisher.create_answer(f"{name}-{n}", owner="ann", job_id=f"{name}-{n}")
+        publisher.update_job(f"{name}-{n}", text=f"{n}:" + "y" * 50_000)
+
+    async def whole(n: int) -> str:
+        async with of_chat(node, f"{name}-{n}") as viewer:
+            return str(json.loads((await viewer.next_of_type("job.state")).data)["text"])
+
+    texts = await asyncio.gather(*map(whole, range(20)))
+    assert texts == [f"{n}:" + "y" * 50_000 for n in range(20)]
