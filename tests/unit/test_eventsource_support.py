@@ -26,8 +26,10 @@ async def server(*answers: Answer) -> AsyncIterator[tuple[str, list[str]]]:
     """A server that answers the first request with the first answer, and so on; and the heads that it got."""
     heads: list[str] = []
     left = iter(answers)
+    writers: list[asyncio.StreamWriter] = []
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writers.append(writer)
         heads.append((await reader.readuntil(b"\r\n\r\n")).decode())
         try:
             await next(left)(heads[-1], writer)
@@ -36,7 +38,11 @@ async def server(*answers: Answer) -> AsyncIterator[tuple[str, list[str]]]:
 
     listening = await asyncio.start_server(serve, HOST, 0)
     async with listening:
-        yield f"http://{HOST}:{listening.sockets[0].getsockname()[1]}", heads
+        try:
+            yield f"http://{HOST}:{listening.sockets[0].getsockname()[1]}", heads
+        finally:
+            for writer in writers:  # from Python 3.12 on a server waits for them
+                writer.transport.abort()
 
 
 def says(*parts: bytes) -> Answer:
