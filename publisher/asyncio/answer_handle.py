@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
-from collections.abc import AsyncIterable, Iterable
+from collections.abc import AsyncIterable, AsyncIterator, Iterable
 from inspect import isawaitable
 from typing import TYPE_CHECKING, Any, Final
 
 from publisher.asyncio.job_handle import AsyncJobHandle
 from publisher.core.answer_writer import AnswerWriter
 from publisher.core.given import JobOptions
+from publisher.core.handle import LOOK_S
 from publisher.core.models import ModelReader
 from publisher.core.options import Options
 from publisher.core.pieces import PART, REASONING, TEXT, AnswerPiece, text_piece
@@ -66,24 +68,53 @@ class AsyncAnswerHandle(AsyncJobHandle):
 
     async def stream(self, model: Iterable[Any] | AsyncIterable[Any]) -> None:
         """Append all that a model says: pieces of text, dicts as :meth:`part` takes them, and what the libraries of
-        OpenAI and Anthropic stream. However it ends, the model's generator is closed."""
-        reader = ModelReader()
+        OpenAI and Anthropic stream. However it ends, the model's generator is closed; where the answer is cancelled
+        while the model says nothing, within about a second."""
         try:
-            async for said in each(model):
-                if type(said) is str:
-                    await self.text(said)
-                    continue
-                for kind, value in reader.read(said):
-                    await self._say(kind, value)
-                await self.raise_if_cancelled()
-            for kind, value in reader.finish():
-                await self._say(kind, value)
+            async with self._while_wanted():
+                await self._write_all(model)
         finally:
             close = getattr(model, "aclose", None) or getattr(model, "close", None)
             if callable(close):
                 closing = close()
                 if isawaitable(closing):
                     await closing
+
+    async def _write_all(self, model: Iterable[Any] | AsyncIterable[Any]) -> None:
+        reader = ModelReader()
+        async for said in each(model):
+            if type(said) is str:
+                await self.text(said)
+                continue
+            for kind, value in reader.read(said):
+                await self._say(kind, value)
+            await self.raise_if_cancelled()
+        for kind, value in reader.finish():
+            await self._say(kind, value)
+
+    @contextlib.asynccontextmanager
+    async def _while_wanted(self) -> AsyncIterator[None]:
+        """Break off what waits inside when the answer is cancelled meanwhile. Raises :class:`JobCancelled` then."""
+        try:
+            async with asyncio.timeout(None) as scope:
+                watching = asyncio.create_task(self._watch(scope), name="sse-publisher-watch")
+                try:
+                    yield
+                finally:
+                    watching.cancel()
+        except TimeoutError:
+            if scope.expired():
+                self._raise_if_cancelled()
+            raise
+
+    async def _watch(self, scope: asyncio.Timeout) -> None:
+        """Ask how the answer stands, as long as no call for a piece says so."""
+        while not self.cancelled:
+            await asyncio.sleep(LOOK_S)
+            silent = time.monotonic() > self._writer.open_at + LOOK_S
+            if silent and not self._record.deaf and self._may_look() and not await self._sender.look(self._record):
+                self._look_failed()
+        scope.reschedule(asyncio.get_running_loop().time())
 
     async def _say(self, kind: str, value: Any) -> None:
         if kind == PART:

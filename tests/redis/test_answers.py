@@ -601,3 +601,52 @@ async def test_a_model_is_not_held_up_by_slow_calls(redis_url: str, prefix: str,
                 await until(lambda n=n: len(pieces(reader, "j")) == n + 1, "the piece")  # type: ignore[misc]
                 answer._slow = True
     assert message(pieces(reader, "j")) == [{"type": "text", "text": "0 1 2 "}]
+
+
+async def test_a_model_that_says_nothing_is_left_when_its_answer_is_cancelled(redis_url: str, prefix: str) -> None:
+    """The page's stop button has to work before the first word as well."""
+    closed = asyncio.Event()
+    asked = asyncio.Event()
+
+    async def silent() -> AsyncIterator[str]:
+        try:
+            asked.set()
+            await asyncio.Event().wait()
+            yield "never"
+        finally:
+            closed.set()
+
+    async with (
+        AsyncPublisher.from_url(redis_url, prefix=prefix) as pub,
+        AsyncPublisher.from_url(redis_url, prefix=prefix) as other,
+    ):
+        async with asyncio.TaskGroup() as tasks:
+
+            async def cancel() -> None:
+                await asked.wait()
+                await other.cancel_job("j")
+
+            tasks.create_task(cancel())
+            with pytest.raises(JobCancelled):
+                async with pub.answer("c", owner="ann", job_id="j") as answer:
+                    await answer.stream(silent())
+        assert closed.is_set()
+
+        async def impatient() -> AsyncIterator[str]:
+            yield "a"
+            raise TimeoutError("the model's own")
+
+        with pytest.raises(TimeoutError, match="own"):
+            async with pub.answer("c", owner="ann", job_id="k") as answer:
+                await answer.stream(impatient())
+        job = await pub.get_job("k")
+        assert job is not None and job.status == "failed" and job.text == "a"
+        task = asyncio.current_task()
+        assert task is not None
+        with pytest.raises(asyncio.CancelledError):
+            async with pub.answer("c", owner="ann", job_id="l") as answer:
+                asyncio.get_running_loop().call_soon(task.cancel)
+                await answer.stream(silent())
+        task.uncancel()
+        job = await pub.get_job("l")
+        assert job is not None and job.status == "cancelled"
