@@ -29,7 +29,7 @@ ENCODER: Final = AnswerEncoder()
 
 def _plan(channel: str, chat: str) -> Plan:
     def is_of_chat(job: Job) -> bool:
-        return job.kind == names.ANSWER and job.chat == chat
+        return job.kind == names.ANSWER and job.chat in (None, chat)
 
     return Plan((channel,), AnswerEncoder(), is_of_chat)
 

@@ -7,12 +7,14 @@ from collections.abc import Callable
 from contextlib import AsyncExitStack
 from typing import Any
 
+import pytest
 from redis.asyncio import Redis
 
 from publisher import Publisher
 from tests.cluster.test_drain import wait_for_503
 from tests.support.broker import Broker
 from tests.support.eventsource import EventSource
+from tests.support.meter import Meter
 from tests.support.node import Node
 from tests.support.tokens import token
 from tests.support.ui_message import MessageReader
@@ -150,3 +152,30 @@ async def reads(broker: Broker) -> int:
     async with Redis.from_url(broker.url) as client:
         stats = await client.info("commandstats")
     return int(stats.get("cmdstat_get", {}).get("calls", 0))
+
+
+@pytest.mark.parametrize("kept", [500, 20])
+async def test_a_reader_that_stops_for_a_while_gets_each_word_once(
+    kept: int, redis_url: str, prefix: str, start_node: Callable[..., Node]
+) -> None:
+    """From the history, and where that no longer has all of it, from what the answer has become."""
+    node = start_node(QUEUE_BYTES=20_000, MAX_EVENT_BYTES=10_000, **OPEN)
+    pieces = [f"{n} ".ljust(3000, "-") for n in range(200)]
+    with Publisher.from_url(redis_url, prefix=prefix, history_events=kept) as pub:
+        job_id = pub.create_answer("c", owner="ann")
+        pub.update_job(job_id, status="active")
+        async with viewer(node.base, receive_buffer=4096) as slow, viewer(node.base) as quick:
+            await slow.next_event()
+            slow.pause()
+            for piece in pieces:
+                await asyncio.to_thread(pub.update_job, job_id, text=piece, part={"type": "data-n", "data": piece[:4]})
+            await quick.wait_for(lambda: len(quick.events) > 4 * len(pieces), "all of it")
+            slow.resume()
+            await slow.wait_for(lambda: slow.events[-1].data == quick.events[-1].data, "all of it")
+            await asyncio.to_thread(pub.update_job, job_id, text="end", status="completed")
+            for source in (slow, quick):
+                await source.wait_stopped()
+        resets = await Meter(node).figure("resets_total", reason="history_trimmed")
+    assert read(slow).text == read(quick).text == "".join(pieces) + "end"
+    assert read(slow).parts == read(quick).parts
+    assert bool(resets) is (kept < len(pieces))
