@@ -28,11 +28,21 @@ def _is_metadata(value: object) -> bool:
     return isinstance(value, dict) and all(isinstance(inner, dict) for inner in value.values())
 
 
+def _is_said(value: object) -> bool:
+    """What a user says in the middle of an answer."""
+    return isinstance(value, list) and all(
+        isinstance(part, dict)
+        and all(isinstance(part.get(name), str) for name in _SAID.get(str(part.get("type")), ("",)))
+        for part in value
+    )
+
+
+_SAID: Final = {"text": ("text",), "file": ("url", "mediaType")}
 TEXT: Final[Kind] = ("text", lambda value: isinstance(value, str))
 BOOL: Final[Kind] = ("true or false", lambda value: isinstance(value, bool))
 MAP: Final[Kind] = ("an object", _is_map)
 METADATA: Final[Kind] = ("an object of objects", _is_metadata)
-LIST: Final[Kind] = ("a list", lambda value: isinstance(value, list))
+SAID: Final[Kind] = ("a list of parts of type text or file", _is_said)
 ENCODING: Final[Kind] = ("'json' or 'text'", lambda value: value in ("json", "text"))
 ANY: Final[Kind] = ("any JSON value", lambda value: True)
 
@@ -59,7 +69,9 @@ CHUNKS: Final[Mapping[str, Chunk]] = {
     "tool-approval-request": Chunk(
         {"approvalId": TEXT, **_CALL}, {"reason": TEXT, "isAutomatic": BOOL, "signature": TEXT}
     ),
-    "tool-approval-response": Chunk({"approvalId": TEXT, "approved": BOOL}, {"reason": TEXT, **_TOOL}),
+    "tool-approval-response": Chunk(
+        {"approvalId": TEXT, "approved": BOOL}, {"reason": TEXT, "providerExecuted": BOOL, **_BY}
+    ),
     "tool-output-available": Chunk({**_CALL, "output": ANY}, {**_TOOL, "preliminary": BOOL}),
     "tool-output-error": Chunk({**_CALL, "errorText": TEXT}, _TOOL),
     "tool-output-denied": Chunk(_CALL, {}),
@@ -67,12 +79,12 @@ CHUNKS: Final[Mapping[str, Chunk]] = {
     "source-document": Chunk({"sourceId": TEXT, "mediaType": TEXT, "title": TEXT}, {"filename": TEXT, **_BY}),
     "file": Chunk(_FILE, _BY),
     "custom": Chunk({"kind": TEXT}, _BY),
-    "steering-message": Chunk({"id": TEXT, "parts": LIST}, {}),
+    "steering-message": Chunk({"id": TEXT, "parts": SAID}, {}),
     "start-step": Chunk({}, {}),
     "finish-step": Chunk({}, {}),
     "message-metadata": Chunk({"messageMetadata": ANY}, {}),
 }
-_DATA_CHUNK: Final = Chunk({"data": ANY}, {"id": TEXT, "transient": BOOL})
+DATA_CHUNK: Final = Chunk({"data": ANY}, {"id": TEXT, "transient": BOOL})
 
 BEGINS: Final = frozenset({"tool-input-start", "tool-input-available", "tool-input-error"})
 """After these a client knows the tool call; after the first of them it takes pieces of its input."""
@@ -144,7 +156,7 @@ def _chunk(kind: str) -> Chunk:
     if found is not None:
         return found
     if kind.startswith(DATA):
-        return _DATA_CHUNK
+        return DATA_CHUNK
     if kind in OWN or kind.startswith(OWN_BEGINNINGS):
         raise ValueError(f"The part {kind[:60]} is the gateway's own: use text(), reasoning() and the answer's end.")
     raise ValueError(f"There is no part {kind[:60]!r}; a type of your own begins with {DATA}.")

@@ -12,6 +12,8 @@ import pytest
 from publisher import AsyncPublisher, Publisher
 from tests.support.recorded import recorded_model
 
+pytestmark = pytest.mark.xdist_group("models")  # the libraries take seconds to import: once is enough
+
 ASKED: Any = [{"role": "user", "content": "Hello?"}]
 REASONING = {"type": "reasoning", "text": "Hm, so."}
 TEXT = {"type": "text", "text": "Hello ✨"}
