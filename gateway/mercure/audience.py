@@ -43,7 +43,7 @@ class HubAudience:
             self._encoders[selection] = encoder
             for text in selection.texts:
                 self._by_text.setdefault(text, weakref.WeakSet()).add(encoder)
-            if selection.has_patterns:
+            if selection.patterns:
                 self._looking.add(encoder)
         return encoder
 

@@ -6,7 +6,9 @@ from collections.abc import Iterable
 from typing import Final, NamedTuple
 
 from gateway.auth import credentials
+from gateway.auth.errors import AuthError
 from gateway.auth.principal import Source
+from gateway.mercure.errors import MercureTokenOdd
 
 COOKIES: Final = ("__Secure-mercure_access_token", "mercureAuthorization")
 """That of 1.0 first."""
@@ -23,9 +25,13 @@ NOBODY: Final = HubBearer(Source.NONE, "")
 
 
 def bearer_of(headers: Iterable[tuple[bytes, bytes]], query_token: str, *, query_tokens: bool) -> HubBearer:
-    """Header, then query (where that is switched on), then cookie; the rest is ignored. Raises :class:`AuthError`."""
+    """Header, then query (where that is switched on), then cookie; the rest is ignored. Raises :class:`AuthError`, and
+    :class:`MercureTokenOdd` for a header that is no bearer's."""
     lines = list(headers)
-    token = credentials.bearer([value for name, value in lines if name == b"authorization"])
+    try:
+        token = credentials.bearer([value for name, value in lines if name == b"authorization"])
+    except AuthError as error:
+        raise MercureTokenOdd(error.sentence) from None
     if token is not None:
         return HubBearer(Source.HEADER, credentials.checked(token))
     if query_token and query_tokens:

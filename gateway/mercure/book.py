@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from gateway.broker.script import Script
-from gateway.broker.store import Store
+from gateway.broker.store import Store, is_wrong_type
 from gateway.exceptions import StoreDown
 from gateway.logs.log import Log
 from gateway.mercure.hub_history import HISTORY_TTL_S, SHARED, HubHistory
@@ -96,6 +96,8 @@ class SubscriptionBook:
                 await self._keep_bridge()
             except StoreDown as error:
                 self._refuse(error)
+                with contextlib.suppress(StoreDown):
+                    await self._mend(error)
                 await asyncio.sleep(RETRY_S)
                 continue
             if not again:
@@ -103,6 +105,13 @@ class SubscriptionBook:
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(self._pace.renew_s):
                         await self._wake.wait()
+
+    async def _mend(self, error: StoreDown) -> None:
+        """Where a key that only nodes write is of another type, it goes: nobody could subscribe ever again."""
+        if is_wrong_type(error):
+            keys = self._history.keys
+            types = {keys.nodes: "zset", self._key(self._id): "hash"}
+            await self._store.mend(types if self._store.cluster else {**types, keys.bridge: "hash"})
 
     async def _keep_bridge(self) -> None:
         """In Cluster a topic's events lie on other servers than the hub, and stay there."""

@@ -8,6 +8,7 @@ from typing import ClassVar, Final
 from gateway.closing import Closing
 from gateway.fanout.encoder import Encoder
 from gateway.mercure import hub_update
+from gateway.mercure.hub_update import ReadUpdate
 from gateway.mercure.selector import Selection
 from publisher.envelope import Event
 
@@ -21,13 +22,22 @@ class MercureEncoder(Encoder):
     id_start: ClassVar[bytes] = b""
 
     def __init__(self, selection: Selection) -> None:
-        self.selection = selection
+        self._texts = selection.texts
+        self._patterns = selection.patterns
+        self._rights = selection.rights
 
     def event(self, event: Event) -> bytes | None:
         update = hub_update.read(event)
-        if update is None or not self.selection.has(update.topics, private=update.private):
-            return None
-        return update.block
+        return update.block if update is not None and self._has(update) else None
+
+    def _has(self, update: ReadUpdate) -> bool:
+        """Whether an update on these topics (the first, or its alternates) is for this selection."""
+        topics = update.topics
+        if update.private and not self._rights.any_of(topics):
+            return False
+        return not self._texts.isdisjoint(topics) or any(
+            pattern.test(topic) for pattern in self._patterns for topic in topics
+        )
 
     def frames(self, parts: Sequence[bytes], events: Sequence[Event]) -> list[bytes]:
         """Updates bring ids of their own."""

@@ -11,6 +11,7 @@ from gateway.fanout import sse
 from gateway.mercure.rules import HUB_TYPE
 from publisher.envelope import Event
 
+SMALL_BYTES: Final = 2048
 _JSON: Final = b',"json":'
 
 
@@ -56,12 +57,12 @@ class ReadUpdate(NamedTuple):
 
 def read(event: Event) -> ReadUpdate | None:
     """The update of an event in the hub's history; None for what no node and no publisher can have written."""
-    return _read(event.id, event.data) if event.id else None
+    if not event.id:
+        return None
+    return (_read_small if len(event.data) <= SMALL_BYTES else _read_large)(event.id, event.data)
 
 
-@lru_cache(maxsize=8)
 def _read(id: str, data: bytes) -> ReadUpdate | None:
-    """The few newest ones: an event is looked at once for each selection, one after the other."""
     head, separator, rest = data.partition(_JSON)
     try:
         fields = orjson.loads(head + b"}" if separator else data)
@@ -69,6 +70,11 @@ def _read(id: str, data: bytes) -> ReadUpdate | None:
     except (ValueError, TypeError, AttributeError, KeyError):
         return None
     return None if update is None else ReadUpdate(update.topics, update.private, update.block())
+
+
+# An event is looked at once for each selection, and all that one read from Redis brought for one before the next.
+_read_small = lru_cache(maxsize=2048)(_read)
+_read_large = lru_cache(maxsize=8)(_read)
 
 
 def _made(id: str, fields: dict[str, Any], json: bytes | None) -> HubUpdate | None:

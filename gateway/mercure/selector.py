@@ -108,14 +108,9 @@ class Selection(NamedTuple):
         return frozenset(each.text for each in self.selectors if each.kind is not SelectorKind.URL_PATTERN)
 
     @property
-    def has_patterns(self) -> bool:
-        return any(each.pattern is not None for each in self.selectors)
-
-    def has(self, topics: tuple[str, ...], *, private: bool) -> bool:
-        """Whether an update on these topics (the first, or its alternates) is for it."""
-        if private and not self.rights.any_of(topics):
-            return False
-        return any(selector.matches_any(topics) for selector in self.selectors)
+    def patterns(self) -> tuple[TopicTest, ...]:
+        """What looks at the others."""
+        return tuple(each.pattern for each in self.selectors if each.pattern is not None)
 
     def may_watch(self, root: str) -> bool:
         """Whether it could hear of subscriptions."""

@@ -192,6 +192,12 @@ async def test_a_bad_token_is_refused_alike(hub: HubClient, kind: str) -> None:
     assert (f'resource_metadata="{hub.base}{METADATA}"' in challenge) is kind.startswith(("1.0", "garbage"))
 
 
+async def test_a_token_that_comes_oddly_is_a_bad_request(hub: HubClient) -> None:
+    answer = await hub.post(fields(topic="a"), "", headers={"Authorization": "Token x.y.z"})
+    assert answer.status == 400
+    assert 'error="invalid_request"' in answer.headers["www-authenticate"]
+
+
 async def test_without_a_token_nobody_publishes(hub: HubClient) -> None:
     answer = await hub.post(fields(topic="a"), "")
     assert answer.status == 401

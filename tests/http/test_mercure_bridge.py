@@ -141,3 +141,21 @@ async def test_everything_is_never_more_than_topics(hub: HubClient, topic: str, 
         await worker.publish(f"topic:{topic}", "tick", 4)
         events = await stream.collect_until(lambda event: event.type == "tick")
     assert [event.data for event in events if event.type != "mercure" and "Subscription" not in event.data] == ["4"]
+
+
+async def test_in_another_database_too(broker: Broker, prefix: str, topic: str) -> None:
+    """Redis has one pub/sub for all of them, so its names are others there."""
+    url = f"{broker.url.removesuffix('/0')}/7"
+    with Node(url, prefix, MERCURE="true", MERCURE_ANONYMOUS="true", ANONYMOUS="read") as node:
+        hub = HubClient(node.base)
+        async with (
+            AsyncPublisher.from_url(url, prefix=prefix) as worker,
+            hub.stream({"topic": topic}) as stream,
+            native(hub, topic) as other,
+        ):
+            await stream.opened()
+            await other.next_of_type("stream.open")
+            await worker.publish(f"topic:{topic}", "tick", 1)
+            await hub.publish(topic, "2", type="tick")
+            assert await heard(stream, "2") == ["1", "2"]
+            assert [(await other.next_event()).data for _ in range(2)] == ["1", "2"]

@@ -9,17 +9,14 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
+from redis import Redis
 
+from publisher.keys import hub_keys
 from tests.support.broker import Broker
-from tests.support.mercure import (
-    MODERN,
-    SUBSCRIPTIONS,
-    HubClient,
-    classic,
-    detail,
-    modern,
-)
+from tests.support.eventsource import EventSource
+from tests.support.mercure import MODERN, PATH, SUBSCRIPTIONS, HubClient, classic, detail, fields, heard, modern
 from tests.support.node import Node
+from tests.support.tokens import token
 from tests.support.waiting import until
 
 TEMPLATE = f"{SUBSCRIPTIONS}{{/topic}}{{/subscriber}}"
@@ -92,13 +89,13 @@ async def test_a_subscription_of_0_x_is_announced_and_listed(hub: HubClient, top
 async def test_a_subscription_of_1_0_is_announced_and_listed(hub: HubClient) -> None:
     name = secrets.token_hex(6)
     pattern = f"https://example.com/{name}/:id"
-    token = modern(
+    bearer = modern(
         detail(["subscribe"], {"match": pattern, "match_type": "urlpattern"}, payload={"of": "this"}),
         detail(["subscribe"], "*", payload={"of": "the rest"}),
     )
     async with hub.stream({"match_urlpattern": f"{SUBSCRIPTIONS}/*"}, modern_watcher()) as watching:
         await watching.opened()
-        async with hub.stream([("match", name), ("match_urlpattern", pattern)], token) as stream:
+        async with hub.stream([("match", name), ("match_urlpattern", pattern)], bearer) as stream:
             await stream.opened()
             began = [await watching.next_event(), await watching.next_event()]
             assert {event.type for event in began} == {"mercure"}
@@ -222,3 +219,70 @@ async def test_streams_of_one_selection_share_nothing_but_what_they_hear(hub: Hu
         assert len({each["subscriber"] for each in listed}) == 2
         update = await hub.publish(name, "x")
         assert [(await each.next_event()).last_event_id for each in (one, two)] == [update, update]
+
+
+async def test_below_a_path_of_the_site_the_hub_is_there_with_all_its_addresses(broker: Broker) -> None:
+    settings: dict[str, Any] = {"MERCURE_ANONYMOUS": "true", "ROOT_PATH": "/sse"}
+    with Node(broker.url, f"m{secrets.token_hex(5)}", MERCURE="true", **settings) as node:
+        hub = HubClient(node.base)
+        below = f"/sse{SUBSCRIPTIONS}"
+        own = [("topic", "a"), ("match_urlpattern", "/sse/b/:id")]
+        async with hub.stream(own) as stream:
+            await stream.opened()
+            assert stream.response_headers["link"] == f'<{node.base}/sse{PATH}>; rel="mercure"'
+            listed = await hub.listed(watcher(), below)
+            assert listed["id"] == below
+            assert all(each["id"].startswith(f"{below}/") for each in listed["subscriptions"])
+            assert await hub.listed(classic(subscribe=[f"{below}/a"]), f"{SUBSCRIPTIONS}/a") == {
+                **listed,
+                "id": f"{below}/a",
+                "subscriptions": [each for each in listed["subscriptions"] if each.get("topic") == "a"],
+            }
+            for path in (PATH, f"/sse{PATH}"):
+                answer = await hub.post(fields(topic="a", data=path), path=path)
+                assert answer.status == 200
+                assert (await stream.next_event()).data == path
+            assert (await hub.post(fields(topic=f"/sse{PATH}/x"))).status == 400
+
+
+async def test_streams_of_one_user_are_counted_with_all_others(broker: Broker) -> None:
+    settings: dict[str, Any] = {"MERCURE_ANONYMOUS": "true", "MAX_CONNECTIONS_PER_USER": 2}
+    with Node(broker.url, f"m{secrets.token_hex(5)}", MERCURE="true", **settings) as node:
+        hub = HubClient(node.base)
+        async with hub.stream({"topic": "a"}) as one, EventSource(node.base, "/v1/jobs/events", token=token()) as two:
+            await one.opened()
+            await two.opened()
+            async with hub.stream({"topic": "a"}) as three:
+                await three.wait_stopped()
+                assert (three.status, three.events, three.comments) == (200, [], [" user_limit"])
+            path = f"{PATH}?topic=a"
+            answer = await hub.get(path, classic(), {"Accept": "*/*"})
+            assert answer.status == 429
+            assert "retry-after" in answer.headers
+            async with hub.stream({"topic": "a"}, classic(sub="another")) as four:
+                await four.opened()
+                await hub.publish("a", "x")
+                assert (await four.next_event()).data == "x"
+
+
+async def test_rubbish_in_redis_is_removed_where_only_nodes_write(own_broker: Broker, prefix: str) -> None:
+    keys = hub_keys(prefix)
+    with Redis.from_url(own_broker.url) as redis:
+        for key in (keys.log, keys.meta, keys.ids0, keys.ids1, keys.places, keys.nodes, keys.bridge):
+            redis.set(key, "rubbish")
+        with Node(own_broker.url, prefix, MERCURE="true", MERCURE_ANONYMOUS="true") as node:
+            hub = HubClient(node.base)
+
+            async def streams() -> bool:
+                answer = await hub.get(f"{SUBSCRIPTIONS}", watcher())
+                return answer.status == 200 and redis.type(keys.nodes) == b"zset"
+
+            await until(streams, "the hub to have its keys")
+            async with hub.stream({"topic": "a"}) as stream:
+                await stream.opened()
+                first = await hub.publish("a", "one")
+                await hub.publish("a", "two")
+                assert await heard(stream, "two") == ["one", "two"]
+            async with hub.stream({"topic": "a"}, last_event_id=first) as stream:
+                assert await heard(stream, "two") == ["two"]
+            assert "Traceback" not in node.log

@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import gc
+from urllib.parse import quote
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from gateway.exceptions import Refused
+from gateway.auth.errors import AuthError
+from gateway.exceptions import HTTPError, Refused
 from gateway.mercure import hub_history, hub_update, url_pattern
 from gateway.mercure.audience import HubAudience
-from gateway.mercure.form import HubAddress, is_reserved
+from gateway.mercure.form import HubAddress, is_reserved, read_form
 from gateway.mercure.hub_update import HubUpdate
+from gateway.mercure.query import read_query
+from gateway.mercure.rights import classic_rights, modern_rights
 from gateway.mercure.selector import Selection, SelectorKind, TopicGrants, TopicSelector
 from gateway.mercure.url_pattern import PatternBudget, PatternError
 from gateway.settings.settings import Settings, SettingsError
 from publisher.envelope import Event
+from tests.support.sse_parser import SseParser
 from tests.support.tokens import key_pair
 
 BASE = "https://hub.example/.well-known/mercure"
@@ -200,3 +207,55 @@ def test_keys_of_the_hub_alone_are_enough_to_serve() -> None:
     Settings(mercure=True, mercure_publisher_jwt_key=KEY, mercure_subscriber_jwt_key=KEY[::-1]).check_serving()
     with pytest.raises(SettingsError):
         Settings(mercure=True, mercure_publisher_jwt_key=KEY).check_serving()
+
+
+ANYTHING = st.binary(max_size=60) | st.text(max_size=40).map(lambda text: quote(text).encode())
+FIELDS = st.sampled_from(["topic", "data", "id", "type", "retry", "private", "x"])
+FORMS = st.lists(st.tuples(FIELDS, ANYTHING), max_size=6)
+NAMES = st.sampled_from(["topic", "match", "match_urlpattern", "Match", "lastEventID", "x"])
+QUERIES = st.lists(st.tuples(NAMES, ANYTHING), max_size=6)
+WORDS = st.sampled_from(["type", "actions", "topics", "match", "match_type", "payload", "publish", "subscribe"])
+CLAIMS = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=8) | st.just("mercure"),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(WORDS, inner, max_size=4),
+    max_leaves=12,
+)
+
+
+def joined(pairs: list[tuple[str, bytes]]) -> bytes:
+    return b"&".join(name.encode() + b"=" + value for name, value in pairs)
+
+
+@given(FORMS.map(joined) | st.binary(max_size=80))
+def test_any_body_is_an_update_or_refused(body: bytes) -> None:
+    """What is taken cannot get out of its lines, and survives the history."""
+    try:
+        update = read_form(body, HubAddress("https://hub.example", ""), 1000)
+    except HTTPError:
+        return
+    assert hub_update.read(event(update.packed(), update.id)) == (update.topics, update.private, update.block())
+    parser = SseParser()
+    parsed = parser.feed(update.block())
+    text = update.data.decode().replace("\r\n", "\n").replace("\r", "\n")
+    assert parsed == [(update.type or "message", text, update.id)]
+
+
+@given(QUERIES.map(joined) | st.binary(max_size=80), st.text(max_size=30))
+def test_any_query_is_a_subscription_or_refused(query: bytes, topic: str) -> None:
+    try:
+        asked = read_query(query, BASE)
+        for selector in asked.selectors:
+            selector.matches(topic)
+    except (HTTPError, PatternError):
+        return
+    assert asked.selectors
+
+
+@given(CLAIMS)
+def test_any_claim_is_rights_or_refused(value: object) -> None:
+    for claims in ({"mercure": value}, {"authorization_details": value}):
+        for rights in (classic_rights, lambda given: modern_rights(given, BASE)):
+            try:
+                rights(claims).subscribe.any_of(["a"])
+            except AuthError:
+                continue
