@@ -27,7 +27,15 @@ SAMPLES: dict[str, Any] = {
     parts.ENCODING[0]: "json",
     parts.ANY[0]: {"c": [1]},
 }
-WRONG = (5, None, ["x"], [{"type": "text"}], [{"type": "file", "url": "u"}], [{"type": "x", "text": "x"}], [{}])
+WRONG: tuple[Any, ...] = (
+    5,
+    None,
+    ["x"],
+    [{"type": "text"}],
+    [{"type": "file", "url": "u"}],
+    [{"type": "x", "text": "x"}],
+    [{}],
+)
 
 
 def chunks() -> Iterator[dict[str, Any]]:
