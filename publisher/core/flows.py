@@ -77,7 +77,10 @@ def write(options: Options, record: JobRecord | None, step: AnswerStep) -> Flow[
             for lost in written.lost(step.job_id, outcome.there, step.before):
                 yield from perform(options, lost)
         elif outcome.verdict == "ahead" and written is not None:
-            if flew and outcome.there >= (written.base or 0) + step.end:
+            if written.base is None:
+                written.landed(step, outcome.there)
+                return outcome._replace(verdict="ok")
+            if flew and outcome.there >= written.base + step.end:
                 return outcome._replace(verdict="ok")
             written.base = outcome.there - step.before  # somebody else has written too
         elif outcome.verdict != "behind":

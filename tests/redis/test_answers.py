@@ -21,6 +21,11 @@ from publisher import (
     JobFinished,
     Publisher,
 )
+from publisher.blocking.transport import RedisTransport
+from publisher.core import steps
+from publisher.core.answer_step import AnswerStep, WrittenAnswer
+from publisher.core.options import Options
+from publisher.core.pieces import TEXT, text_piece
 from publisher.keys import answer_key, channel_keys, chat_key
 from publisher.testing import AsyncRecordingPublisher, RecordingPublisher
 from tests.support.answers import message, pieces
@@ -650,3 +655,24 @@ async def test_a_model_that_says_nothing_is_left_when_its_answer_is_cancelled(re
         task.uncancel()
         job = await pub.get_job("l")
         assert job is not None and job.status == "cancelled"
+
+
+def test_a_call_that_is_overtaken_by_its_own_repetition_appends_nothing(redis_url: str, prefix: str) -> None:
+    """A cancelled task leaves its call under way on one connection while it is repeated on another."""
+    transport, options = RedisTransport(redis_url), Options(prefix)
+    birth = steps.open_answer(options, "c", "ann", "j", None)
+    assert transport.execute(birth.call(options))[0] == b"ok"
+    written = WrittenAnswer(birth.worker, 1000)
+    for words in ("first ", "second"):
+        step = AnswerStep("j", [piece for piece in [text_piece(TEXT, words)] if piece], written.size, written)
+        late = step.call(options)
+        step.tried = True
+        reply = transport.execute(step.call(options))
+        assert reply[0] == b"written"
+        assert transport.execute(late)[0] == b"ahead"
+        written.landed(step, reply[3])
+        written.add(step)
+    transport.close()
+    with Publisher.from_url(redis_url, prefix=prefix) as pub:
+        job = pub.get_job("j")
+    assert job is not None and job.text == "first second"

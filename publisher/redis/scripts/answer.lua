@@ -13,7 +13,7 @@ local FIELDS_EACH = 5
 -- expected trace retry epoch state answer.
 local function append_pieces(ch, a, limit, from, to)
   local known = sure('HMGET', a.state, 'status', 'kind', 'worker', 'lease_until',
-    'answer_bytes', 'answer_points', 'answer_parts', 'answer_open', 'answer_length')
+    'answer_bytes', 'answer_points', 'answer_parts', 'answer_open', 'answer_length', 'answer_by')
   local status, bytes = known[1], tonumber(known[5]) or 0
   local points, parts, open = tonumber(known[6]) or 0, tonumber(known[7]) or 0, known[8]
 
@@ -29,6 +29,8 @@ local function append_pieces(ch, a, limit, from, to)
   end
   if status == '"pending"' then return { 'pending' } end
   if a.expected >= 0 and a.expected ~= bytes then return { a.expected > bytes and 'behind' or 'ahead', bytes } end
+  -- A worker does not know yet how much is there only at its first call: this is the same one, which was overtaken.
+  if a.expected < 0 and a.worker ~= '' and known[10] == a.worker then return { 'ahead', bytes } end
   local added = 0
   for at = from, to, FIELDS_EACH do added = added + tonumber(ARGV[at + 3]) end
   if bytes + added > limit then return { 'long', bytes } end
@@ -72,12 +74,12 @@ local function append_pieces(ch, a, limit, from, to)
   if type(length) == 'table' or length ~= (tonumber(known[9]) or 0) + #text then
     -- A server that is full has evicted it, or somebody else has written there: the worker writes it once more.
     call('DEL', a.answer)
-    call('HDEL', a.state, 'answer_bytes', 'answer_points', 'answer_parts', 'answer_open', 'answer_length')
+    call('HDEL', a.state, 'answer_bytes', 'answer_points', 'answer_parts', 'answer_open', 'answer_length', 'answer_by')
     return { 'behind', 0 }
   end
   call('HSET', a.state, 'answer_bytes', string.format('%.0f', bytes + added),
     'answer_points', string.format('%.0f', points), 'answer_parts', string.format('%.0f', parts), 'answer_open', open,
-    'answer_length', string.format('%.0f', length))
+    'answer_length', string.format('%.0f', length), 'answer_by', a.worker)
   local sent
   for _, ev in ipairs(events) do sent = append(ch, ev) end
   ch.begun = first
