@@ -86,7 +86,8 @@ def test_the_death_of_a_node_loses_nothing(start_node: StartNode, redis_url: str
 def test_events_may_go_through_a_node(start_node: StartNode, bench: Callable[..., Any]) -> None:
     node = start_node()
     code, figures, printed = bench(node, "--publish-url", node.base, "--connections", 5, "--rate", 40, "--seconds", 0.5)
-    assert (code, figures["deliveries"]["received"]) == (0, 100), printed
+    deliveries = figures["deliveries"]
+    assert code == 0 and deliveries["received"] == deliveries["expected"] > 0, printed
 
 
 def test_refused_streams_are_counted_by_reason_with_the_remedy(

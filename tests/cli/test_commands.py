@@ -43,7 +43,7 @@ def test_every_command_has_help_with_examples_and_takes_a_redis_url(name: str) -
         (["serve", "--host", "no such host"], {"ANONYMOUS": "read"}, "is not known here"),
         (["serve"], {"JWT_KEYS": "hush"}, "GATEWAY_JWT_KEYS is not a setting; did you mean GATEWAY_JWT_KEY?"),
         (["dev", "--port", "-1"], {}, "must be a port"),
-        (["dev"], {"HEARTBEAT_S": "hush"}, "GATEWAY_HEARTBEAT_S must be a number of seconds"),
+        (["dev", "--port", "0"], {"HEARTBEAT_S": "hush"}, "GATEWAY_HEARTBEAT_S must be a number of seconds"),
         (["publish", "x"], {}, "An event needs CHANNEL, TYPE and JSON"),
         (["publish", "x", "t", "{}"], {}, "A channel is client:ID, job:ID, user:ID, topic:NAME or broadcast."),
         (["publish", "topic:x", "t", "{hush"], {}, "The data is not JSON"),
@@ -97,7 +97,7 @@ sys.exit(main())
     assert (done.returncode, done.stdout, done.stderr) == (-signal.SIGINT, "", "")
 
 
-@pytest.mark.parametrize("command", [["dev"], ["publish", "topic:a", "t", "1"], ["ticket-key", "show"]])
+@pytest.mark.parametrize("command", [["dev", "--port", "0"], ["publish", "topic:a", "t", "1"], ["ticket-key", "show"]])
 def test_what_is_wrong_with_the_address_of_redis_is_told_with_the_remedy(command: list[str]) -> None:
     with http_answer() as port:
         done = run(*command, "--redis-url", f"redis://{HOST}:{port}/0")

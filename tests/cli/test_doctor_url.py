@@ -97,7 +97,8 @@ def test_a_proxy_that_compresses_is_warned_of_only_where_it_holds_back(node: Dep
 def test_a_proxy_that_drops_cache_control_or_speaks_http_1_0_is_warned_of(node: Deployment) -> None:
     with WebProxy(node.port, Faults(drop=frozenset({"cache-control"}), old=True)) as proxy:
         seen = watch(node, proxy.base, wait_s=1.5)
-    assert of_path(seen) | {"heartbeats": ""} == {"headers": "warning", "http": "warning", "heartbeats": ""}
+    late = {"first chunk": "", "heartbeats": ""}  # a busy machine may have both come late
+    assert of_path(seen) | late == {"headers": "warning", "http": "warning"} | late
     assert "Cache-Control is gone" in seen.says("headers")
     assert "HTTP/1.0" in seen.says("http")
 
