@@ -13,6 +13,7 @@ from gateway.auth.errors import AuthError
 from gateway.exceptions import HTTPError, Refused
 from gateway.mercure import hub_history, hub_update, url_pattern
 from gateway.mercure.audience import HubAudience
+from gateway.mercure.book import USUAL
 from gateway.mercure.form import HubAddress, is_reserved, read_form
 from gateway.mercure.hub_update import HubUpdate
 from gateway.mercure.query import read_query
@@ -207,6 +208,11 @@ def test_keys_of_the_hub_alone_are_enough_to_serve() -> None:
     Settings(mercure=True, mercure_publisher_jwt_key=KEY, mercure_subscriber_jwt_key=KEY[::-1]).check_serving()
     with pytest.raises(SettingsError):
         Settings(mercure=True, mercure_publisher_jwt_key=KEY).check_serving()
+
+
+def test_a_killed_nodes_subscriptions_end_within_what_is_promised() -> None:
+    """The lease has just been renewed when it dies, and the others have just looked."""
+    assert USUAL.lease_s + USUAL.renew_s <= 15
 
 
 ANYTHING = st.binary(max_size=60) | st.text(max_size=40).map(lambda text: quote(text).encode())
