@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 from redis import exceptions as redis_errors
@@ -11,6 +12,7 @@ from publisher.core.faults import Fault
 ERRORS: Final = (redis_errors.RedisError, redis_errors.RedisClusterException, OSError)
 """Everything that redis-py raises when a call did not work."""
 
+_IN_SCRIPT: Final = re.compile(r"@user_script: ?\d+: -([A-Z]+) ")
 _AWAY_WORDS: Final = frozenset({"LOADING", "READONLY", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "BUSY", "UNBLOCKED"})
 _FULL_WORDS: Final = frozenset({"OOM", "MISCONF", "NOREPLICAS"})
 _DENIED_WORDS: Final = frozenset({"NOAUTH", "WRONGPASS", "NOPERM"})
@@ -18,7 +20,7 @@ _DENIED_WORDS: Final = frozenset({"NOAUTH", "WRONGPASS", "NOPERM"})
 
 def fault_of(error: BaseException) -> Fault:
     """Which kind of trouble an error of :data:`ERRORS` is. Only ``AWAY`` passes by itself."""
-    word = str(error).partition(" ")[0]
+    word = _word(error)
     if isinstance(error, redis_errors.AuthenticationError | redis_errors.AuthorizationError):
         return Fault.DENIED
     if isinstance(error, redis_errors.NoPermissionError) or word in _DENIED_WORDS:
@@ -47,4 +49,11 @@ _AWAY_TYPES: Final = (
 
 def is_failover(error: BaseException) -> bool:
     """Whether the connections lead to a server that is no longer the primary: all must be made anew."""
-    return isinstance(error, redis_errors.ReadOnlyError) or str(error).startswith("READONLY")
+    return isinstance(error, redis_errors.ReadOnlyError) or _word(error) == "READONLY"
+
+
+def _word(error: BaseException) -> str:
+    """The word that a server's error begins with. Redis before 7.0 puts the line of the script before it."""
+    text = str(error)
+    inside = _IN_SCRIPT.search(text)
+    return inside[1] if inside else text.partition(" ")[0]

@@ -233,6 +233,10 @@ def test_a_bad_url_is_refused_without_its_password(url: str) -> None:
     assert "s3cr3t" not in repr(parse("redis://u:s3cr3t@h"))
 
 
+IN_SCRIPT = "Error running script (call to f_3caab05f): @user_script:89: @user_script: 89:"
+"""How Redis 6.2 begins an error of a command in a script."""
+
+
 @pytest.mark.parametrize(
     ("error", "kind"),
     [
@@ -247,6 +251,9 @@ def test_a_bad_url_is_refused_without_its_password(url: str) -> None:
         (OSError("unreachable"), Fault.AWAY),
         (redis_errors.OutOfMemoryError("command not allowed"), Fault.FULL),
         (redis_errors.ResponseError("MISCONF disk"), Fault.FULL),
+        (redis_errors.ResponseError(f"{IN_SCRIPT} -OOM command not allowed when"), Fault.FULL),
+        (redis_errors.ResponseError(f"{IN_SCRIPT} -READONLY You can't write"), Fault.AWAY),
+        (redis_errors.ResponseError(f"{IN_SCRIPT} -WRONGTYPE Operation against"), Fault.BROKEN),
         (redis_errors.AuthenticationError("no"), Fault.DENIED),
         (redis_errors.NoPermissionError("no"), Fault.DENIED),
         (redis_errors.ResponseError("WRONGPASS invalid"), Fault.DENIED),
