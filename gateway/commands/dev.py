@@ -8,6 +8,7 @@ import importlib.util
 import ipaddress
 import os
 import secrets
+import shlex
 import signal
 import socket
 import sys
@@ -276,7 +277,7 @@ def _program() -> str:
     if called.name == "__main__.py":
         return "python -m gateway"
     with contextlib.suppress(ValueError):
-        return str(called.absolute().relative_to(Path.cwd()))
+        return shlex.quote(str(called.absolute().relative_to(Path.cwd())))
     return called.name
 
 

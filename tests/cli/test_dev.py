@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -86,7 +87,7 @@ async def test_what_the_copied_publish_line_says_arrives_where_the_copied_curl_l
     assert address is not None
     async with EventSource(base_of(dev), address[1].removeprefix(base_of(dev))) as stream:
         await stream.next_of_type("stream.open")
-        line = printed_line(dev, "python -m gateway publish").replace("python", sys.executable, 1)
+        line = printed_line(dev, "python -m gateway publish").replace("python", shlex.quote(sys.executable), 1)
         assert as_shell(line).returncode == 0
         event = await stream.next_event()
         assert (event.type, event.json()) == ("hello", {"text": "Hello"})
