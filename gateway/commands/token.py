@@ -29,6 +29,7 @@ EXAMPLES = """\
   sse-gateway token --sub user-123
   sse-gateway token --sub backend --scope "publish stats" --ttl 86400
   sse-gateway token --sub dashboard --channels 'job:*' 'topic:*'
+  sse-gateway token --sub backend --mercure-publish 'https://example.com/books/{id}'
   sse-gateway token --check - < token.txt"""
 OPTIONS: Final = ("--json",)
 
@@ -45,6 +46,14 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         metavar="CHANNEL",
         help="further channels that it may read; * at the end matches any rest",
     )
+    for right in ("publish", "subscribe"):
+        parser.add_argument(
+            f"--mercure-{right}",
+            nargs="+",
+            default=[],
+            metavar="SELECTOR",
+            help=f"topics that it may {right} on a Mercure hub without keys of its own; * for all",
+        )
     parser.add_argument(
         "--ttl", type=_seconds, default=3600, metavar="SECONDS", help="how long it is valid (default: %(default)s)"
     )
@@ -68,11 +77,24 @@ def run(given: argparse.Namespace) -> int:
 
     now = time.time()
     try:
-        token = mint_token(settings, given.sub, scope=given.scope, channels=given.channels, ttl_s=given.ttl, now=now)
+        token = mint_token(
+            settings,
+            given.sub,
+            scope=given.scope,
+            channels=given.channels,
+            mercure=_selectors(given),
+            ttl_s=given.ttl,
+            now=now,
+        )
     except ValueError as error:
         raise common.CommandError(str(error)) from None
     print(json.dumps({"token": token, "expires_at": int(now) + given.ttl}) if given.json else token)
     return 0
+
+
+def _selectors(given: argparse.Namespace) -> dict[str, list[str]]:
+    named = {"publish": given.mercure_publish, "subscribe": given.mercure_subscribe}
+    return {right: selectors for right, selectors in named.items() if selectors}
 
 
 def _check(given: argparse.Namespace, settings: Settings) -> int:

@@ -22,6 +22,7 @@ def claims(token: str, algorithm: str = "HS256") -> dict[str, object]:
 def test_a_token_says_what_was_asked_for() -> None:
     done = run(
         *["token", "--sub", "ann", "--scope", "publish  admin", "--ttl", "60", "--channels", "job:*", "topic:news"],
+        *["--mercure-publish", "*", "--mercure-subscribe", "a", "{b}"],
         JWT_KEY=SECRET * 2,
         JWT_AUDIENCE="pages",
         JWT_ISSUER="us",
@@ -34,6 +35,7 @@ def test_a_token_says_what_was_asked_for() -> None:
         "sub": "ann",
         "scope": "publish admin",
         "channels": ["job:*", "topic:news"],
+        "mercure": {"publish": ["*"], "subscribe": ["a", "{b}"]},
         "aud": "pages",
         "iss": "us",
     }

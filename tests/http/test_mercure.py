@@ -121,6 +121,17 @@ async def test_what_is_too_large_is_refused(hub: HubClient, topic: str) -> None:
         assert (await hub.post(body)).status == 413, body[:100]
 
 
+async def test_what_is_just_not_too_large_is_taken(hub: HubClient) -> None:
+    longest = secrets.token_hex(2048)
+    async with hub.stream([("topic", longest), ("topic", f"t999-{longest[:9]}")]) as stream:
+        await stream.opened()
+        await hub.publish(longest, "one", id="x" * 255, type="x" * 1024)
+        assert await stream.next_event() == ("x" * 1024, "one", "x" * 255)
+        topics = [("topic", f"t{number}-{longest[:9]}") for number in range(1000)]
+        assert (await hub.post(fields(*topics, ("data", "two")))).status == 200
+        assert (await stream.next_event()).data == "two"
+
+
 async def test_unknown_fields_are_ignored_and_empty_ones_are_absent(hub: HubClient, topic: str) -> None:
     async with hub.stream({"topic": topic}) as stream:
         await stream.opened()
