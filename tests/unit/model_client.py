@@ -10,6 +10,7 @@ from starlette.types import Send
 from gateway.fanout import cursor
 from gateway.fanout.connection import Connection
 from gateway.fanout.sse import MAX_CHUNK
+from gateway.streams.stream import COMMENT
 from publisher.channels import job_id_of
 from tests.support.chunks import dechunk
 from tests.support.sse_parser import SseEvent, SseParser
@@ -51,7 +52,7 @@ class ModelSocket:
     def write(self, data: bytes) -> None:
         self._held += len(data)
         for chunk in dechunk(data) if self.chunked else [data]:
-            assert chunk.endswith(b"\n\n") and (not self.chunked or len(chunk) <= MAX_CHUNK)
+            assert chunk.endswith((b"\n\n", COMMENT)) and (not self.chunked or len(chunk) <= MAX_CHUNK)
             self.inbox += self._parser.feed(chunk)
         if self._held > self.room and self._stream is not None:
             self._stream.pause()
@@ -62,6 +63,10 @@ class ModelSocket:
     def abort(self) -> None:
         self.aborted = True
         self.lose()
+
+    def break_off(self) -> None:
+        """The response ends so that its reader knows it to be incomplete."""
+        self.abort()
 
     def drain(self) -> None:
         """The peer takes everything that was written."""

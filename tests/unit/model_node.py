@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any, ClassVar, Final
 
 from starlette.types import Message
@@ -14,6 +15,7 @@ from gateway.auth.ticket_key import FixedTicketKey
 from gateway.broker.history import History
 from gateway.dialects.native import NativeEncoder
 from gateway.exceptions import NotFound, StoreDown
+from gateway.fanout.encoder import Encoder
 from gateway.fanout.hub import Hub
 from gateway.limits import Limits
 from gateway.metrics.counters import Metrics
@@ -42,6 +44,9 @@ class QuietEncoder(NativeEncoder):
 
     def event(self, event: Event) -> bytes | None:
         return None if event.type == QUIET else super().event(event)
+
+
+QUIET_ENCODER: Final = QuietEncoder(envelope=False, heartbeat_event=False)
 
 
 class StillLoop(asyncio.SelectorEventLoop):
@@ -85,13 +90,16 @@ class _NoLeases:
 class ModelNode:
     """``crashed`` holds whatever escaped from a task or a callback."""
 
-    def __init__(self, redis: ModelRedis, *, queue_bytes: int) -> None:
+    def __init__(
+        self, redis: ModelRedis, *, queue_bytes: int, encoder: Callable[[], Encoder] = lambda: QUIET_ENCODER
+    ) -> None:
+        """``encoder`` makes that of a stream."""
         self.redis = redis
         self.store = ModelStore(redis)
         self.loop = StillLoop()
         self.crashed: list[object] = []
         self.loop.set_exception_handler(lambda loop, context: self.crashed.append(context))
-        self.encoder = QuietEncoder(envelope=False, heartbeat_event=False)
+        self._encoder = encoder
         self._settings = Settings(queue_bytes=queue_bytes, max_event_bytes=256, job_wait_s=0.0, max_stream_age_s=0.0)
         self.loop.run_until_complete(self._start())
 
@@ -153,7 +161,7 @@ class ModelNode:
 
         async def serve() -> None:
             http: Any = socket
-            plan = Plan(channels, self.encoder)
+            plan = Plan(channels, self._encoder())
             asked = (self._parts, plan, ANYBODY, http, send, cursor)
             arrival = PendingStream(None, channels)
             opening = Opening(*asked, arrival=arrival, limits=Limits(0, 0), user_key="anybody")

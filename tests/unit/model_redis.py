@@ -71,7 +71,7 @@ class ModelRedis:
         if channel.top == START:
             epoch, channel.log = next(self._epochs), []
         mark = next(self._marks)
-        event = Event(name, epoch, seq + 1, mark, prev, 0, type, b'{"mark":"%b"}' % mark.encode())
+        event = Event(name, epoch, seq + 1, mark, prev, 0, type, self.data_of(channel, type, mark))
         channel.top = event.position
         channel.log = [*channel.log, event]
         if job_id_of(name) is not None:
@@ -81,6 +81,14 @@ class ModelRedis:
         channel.damaged = channel.damaged or type == FOREIGN
         if name in self.subscribed:
             self.pipe.append((name, _message(event)))
+
+    def data_of(self, channel: ModelChannel, type: str, mark: str) -> bytes:
+        """The data of the channel's next event."""
+        return b'{"mark":"%b"}' % mark.encode()
+
+    def state_of(self, channel: ModelChannel) -> dict[bytes, bytes]:
+        """The hash of the channel's job, if it is one's."""
+        return channel.state()
 
     # What can be lost ---
 
@@ -134,7 +142,7 @@ class ModelRedis:
                         break
                     messages.append(_message(event))
                     size += len(messages[-1]) + 32
-        rest = [part for pair in channel.state().items() for part in pair] if what in ("state", "whole") else []
+        rest = [part for pair in self.state_of(channel).items() for part in pair] if what in ("state", "whole") else []
         epoch, seq, mark = channel.top
         return [epoch.encode(), b"%d" % seq, mark.encode(), messages, more, rest, 0]
 
