@@ -10,6 +10,7 @@ from inspect import isawaitable
 from typing import TYPE_CHECKING, Any, Final
 
 from publisher.asyncio.job_handle import AsyncJobHandle
+from publisher.core import flows
 from publisher.core.answer_writer import AnswerWriter
 from publisher.core.given import JobOptions
 from publisher.core.handle import LOOK_S
@@ -62,6 +63,8 @@ class AsyncAnswerHandle(AsyncJobHandle):
     async def part(self, part: dict[str, Any]) -> None:
         """Append a chunk of the AI SDK's UI message stream that is neither text nor reasoning: ``data-…``,
         ``tool-input-available``, ``source-url``, ``file`` … Raises ``ValueError`` for what is none."""
+        if self._writer.asks_back(part):
+            self._writer.calls.take_in(await self._sender.run(flows.tool_calls(self._options, self.job_id)))
         piece = self._writer.part(part)
         self._writer.calls.note(part)
         await self._write(piece)

@@ -10,9 +10,9 @@ from publisher import channels
 from publisher.asyncio.answer_handle import AsyncAnswerHandle
 from publisher.asyncio.job_handle import AsyncJobHandle
 from publisher.core import drafts, flows, presence, steps
-from publisher.core.flows import Flow
 from publisher.core.given import JobChanges, JobOptions, PublisherOptions
 from publisher.core.options import Options
+from publisher.core.perform import Flow
 from publisher.core.presence import ClientConnections, ConnectionMetrics, Walk
 from publisher.core.replies import Receipt
 from publisher.core.tracing import Tracing

@@ -14,9 +14,9 @@ from publisher.asyncio.later import AsyncLater
 from publisher.asyncio.transport import AsyncTransport
 from publisher.core import replies, reports, requests
 from publisher.core.drafts import Draft
-from publisher.core.flows import Flow
 from publisher.core.open_jobs import OpenJobs
 from publisher.core.options import DIRECT_S, Options
+from publisher.core.perform import Flow
 from publisher.core.record import Entry, JobRecord
 from publisher.core.replies import Receipt
 from publisher.core.requests import Call, Effect, Request

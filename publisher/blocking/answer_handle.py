@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from publisher.blocking.job_handle import JobHandle
+from publisher.core import flows
 from publisher.core.answer_writer import AnswerWriter
 from publisher.core.given import JobOptions
 from publisher.core.models import ModelReader
@@ -55,6 +56,8 @@ class AnswerHandle(JobHandle):
         """Append a chunk of the AI SDK's UI message stream that is neither text nor reasoning: ``data-…``,
         ``tool-input-available``, ``source-url``, ``file`` … Raises ``ValueError`` for what is none."""
         with self._lock:
+            if self._writer.asks_back(part):
+                self._writer.calls.take_in(self._sender.run(flows.tool_calls(self._options, self.job_id)))
             piece = self._writer.part(part)
             self._take_in(piece)
             self._writer.calls.note(part)

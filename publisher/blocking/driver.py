@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from publisher.blocking.transport import Transport
-from publisher.core.flows import Effects
+from publisher.core.perform import Effects
 from publisher.core.requests import Effect, Pause, Repair, SendMany
 
 R = TypeVar("R")

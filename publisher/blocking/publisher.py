@@ -11,9 +11,9 @@ from publisher.blocking import exits
 from publisher.blocking.answer_handle import AnswerHandle
 from publisher.blocking.job_handle import JobHandle
 from publisher.core import drafts, flows, forks, presence, steps
-from publisher.core.flows import Flow
 from publisher.core.given import JobChanges, JobOptions, PublisherOptions
 from publisher.core.options import Options
+from publisher.core.perform import Flow
 from publisher.core.presence import ClientConnections, ConnectionMetrics, Walk
 from publisher.core.replies import Receipt
 from publisher.core.tracing import Tracing

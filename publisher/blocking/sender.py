@@ -11,9 +11,9 @@ from publisher.blocking.later import Later
 from publisher.blocking.transport import Transport
 from publisher.core import replies, reports, requests
 from publisher.core.drafts import Draft
-from publisher.core.flows import Flow
 from publisher.core.open_jobs import OpenJobs
 from publisher.core.options import DIRECT_S, TRY_S, Options
+from publisher.core.perform import Flow
 from publisher.core.record import Entry, JobRecord
 from publisher.core.replies import Receipt
 from publisher.core.requests import Effect, Request

@@ -30,6 +30,7 @@ class AnswerWriter:
         self.open_at = 0.0
         """When pieces may go out again (monotonic)."""
         self.calls = parts.ToolCalls()
+        self._recalled = False
 
     @property
     def waits(self) -> bool:
@@ -72,6 +73,14 @@ class AnswerWriter:
         if lacks is not None:
             raise ValueError(lacks)
         return piece
+
+    def asks_back(self, part: object) -> bool:
+        """Whether a part may belong to a tool call that an earlier attempt has begun; says so once."""
+        kind = part.get("type") if isinstance(part, dict) else None
+        if self._record.attempt == 1 or self._recalled or not isinstance(kind, str) or kind not in parts.NEEDS:
+            return False
+        self._recalled = True
+        return True
 
     def take(self, *, last: bool = False) -> AnswerStep | None:
         """What waits, or its beginning, as a step that is being sent; None where nothing does."""

@@ -8,84 +8,23 @@ is appended twice.
 from __future__ import annotations
 
 import time
-from collections.abc import Generator
-from typing import Any, TypeAlias, TypeVar
+from typing import Any
 
 from publisher import channels, jsontext
 from publisher import job as jobs
-from publisher.core import drafts, job_update, parts, replies, steps
+from publisher.core import drafts, job_update, parts, steps
+from publisher.core.answer_flows import write
 from publisher.core.answer_step import AnswerStep
 from publisher.core.given import JobChanges
 from publisher.core.options import Options
+from publisher.core.perform import MAX_TURNS, Flow, perform
 from publisher.core.pieces import MAX_ANSWER_BYTES
 from publisher.core.record import Entry, JobRecord
 from publisher.core.replies import Outcome
-from publisher.core.requests import Effect, ReadCommand, ReadJob, Request
-from publisher.core.step import Step, chat_call, owner_calls
+from publisher.core.requests import ReadCommand, ReadJob
+from publisher.core.step import Step
 from publisher.exceptions import AnswerTooLong, JobExists, JobNotFound, finished
 from publisher.keys import answer_key
-
-T = TypeVar("T")
-Flow: TypeAlias = Generator[Request, Any, T]
-Effects: TypeAlias = Generator[Effect, Any, T]
-"""A flow that also waits, repairs, and sends many calls at once."""
-
-MAX_TURNS = 4
-"""A job that vanishes or changes hands this often within one step is somebody else's problem."""
-
-
-def perform(options: Options, entry: Entry) -> Flow[Outcome]:
-    """Send one event or step; in Cluster also the owner's half."""
-    again = entry.tried
-    call = entry.call(options)
-    entry.tried = True
-    outcome = replies.read((yield call))
-    if isinstance(entry, Step):
-        yield from _tell_owner(options, entry, outcome, again)
-        if entry.chat and outcome.verdict == "ok":
-            yield from _take_chat(options, entry)
-    return outcome
-
-
-def _tell_owner(options: Options, step: Step, outcome: Outcome, again: bool) -> Flow[None]:
-    for call in owner_calls(options, step, outcome.told, retry=again):
-        replies.read((yield call))
-
-
-def _take_chat(options: Options, step: Step) -> Flow[None]:
-    """An answer becomes the newest of its chat; the one before it is cancelled, if it has not ended."""
-    before: bytes = yield chat_call(options, step)
-    if before:
-        yield from perform(options, steps.supersede(before.decode(errors="replace"), step.owner))
-
-
-def write(options: Options, record: JobRecord | None, step: AnswerStep) -> Flow[Outcome]:
-    """Append pieces to an answer, after those that Redis has lost of what was written before them. What had arrived
-    already, when its answer got lost, is not appended again."""
-    outcome = Outcome("missing")
-    for _ in range(MAX_TURNS):
-        flew, written = step.tried, step.written
-        outcome = yield from perform(options, step)
-        if outcome.verdict == "written":
-            if written is not None:
-                written.landed(step, outcome.there)
-            return outcome._replace(verdict="ok")
-        if outcome.verdict == "pending":
-            lease, worker = (record.lease, record.worker) if record else (None, "")
-            yield from perform(options, Step("open", step.job_id, step.owner, lease=lease, worker=worker))
-        elif outcome.verdict == "behind" and written is not None:
-            for lost in written.lost(step.job_id, outcome.there, step.before):
-                yield from perform(options, lost)
-        elif outcome.verdict == "ahead" and written is not None:
-            if written.base is None:
-                written.landed(step, outcome.there)
-                return outcome._replace(verdict="ok")
-            if flew and outcome.there >= written.base + step.end:
-                return outcome._replace(verdict="ok")
-            written.base = outcome.there - step.before  # somebody else has written too
-        elif outcome.verdict != "behind":
-            break
-    return outcome
 
 
 def deliver(options: Options, record: JobRecord | None, entry: Entry) -> Flow[Outcome]:
@@ -220,13 +159,18 @@ def update_job(options: Options, job_id: str, changes: JobChanges) -> Flow[jobs.
 
 def _check_call(options: Options, job_id: str, part: dict[str, Any]) -> Flow[None]:
     """Refuse what belongs to a tool call that has not begun: a client would take the whole answer for broken."""
+    lacks = (yield from tool_calls(options, job_id)).lacks(part)
+    if lacks is not None:
+        raise ValueError(lacks)
+
+
+def tool_calls(options: Options, job_id: str) -> Flow[parts.ToolCalls]:
+    """The tool calls that have begun in an answer, whoever wrote them."""
     job = yield from get_job(options, job_id)
     calls = parts.ToolCalls()
     for known in (job.parts if job else None) or []:
         calls.note(known)
-    lacks = calls.lacks(part)
-    if lacks is not None:
-        raise ValueError(lacks)
+    return calls
 
 
 def _apply(options: Options, step: Step | AnswerStep) -> Flow[str | None]:

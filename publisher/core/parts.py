@@ -117,6 +117,10 @@ class ToolCalls:
         elif kind == "tool-approval-request":
             self._known.add(("approval", str(part.get("approvalId"))))
 
+    def take_in(self, others: ToolCalls) -> None:
+        """Calls that somebody else knows of."""
+        self._known |= others._known
+
     def lacks(self, part: Mapping[str, Any]) -> str | None:
         """Why a part cannot come now, as a sentence; None where it can."""
         need = NEEDS.get(part["type"])

@@ -9,8 +9,8 @@ from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
 from publisher import channels
 from publisher.core import backoff
-from publisher.core.flows import Flow
 from publisher.core.given import JobChanges
+from publisher.core.perform import Flow
 from publisher.core.requests import Call
 from publisher.core.scripts import NO_MORE, NO_RETRY, PollHead, PollHold, PollRelease, PollWatchArgs, ScriptName
 from publisher.job import Job

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
 from publisher import channels
-from publisher.core.flows import Flow
+from publisher.core.perform import Flow
 from publisher.core.requests import Call, ReadCommand
 from publisher.core.scripts import NO_RETRY, ScriptName
 from publisher.keys import CHANNEL, CLIENT, CLIENT_STREAMS, CLIENTS, census_key, node_key, nodes_key

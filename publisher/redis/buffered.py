@@ -11,9 +11,9 @@ from publisher.core import flows, replies, reports
 from publisher.core.batch import Batch
 from publisher.core.drafts import Draft
 from publisher.core.faults import Fault
-from publisher.core.flows import Effects
 from publisher.core.options import Options
 from publisher.core.outbox import Waiting
+from publisher.core.perform import Effects
 from publisher.core.record import Entry, JobRecord
 from publisher.core.replies import Receipt
 from publisher.core.requests import Repair, SendMany

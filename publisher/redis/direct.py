@@ -14,8 +14,8 @@ from publisher.core.backoff import backoff_s
 from publisher.core.batch import Batch
 from publisher.core.drafts import Draft
 from publisher.core.faults import Fault
-from publisher.core.flows import Effects
 from publisher.core.options import DIRECT_S, Options
+from publisher.core.perform import Effects
 from publisher.core.replies import Receipt
 from publisher.core.requests import Call, Pause, Repair, Request, SendMany
 from publisher.redis import errors

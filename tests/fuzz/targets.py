@@ -37,7 +37,7 @@ from gateway.presence import outbox, rows
 from gateway.settings.settings import Settings
 from publisher import channels, envelope, jsontext
 from publisher.core import polls, presence, replies
-from publisher.core.flows import Flow
+from publisher.core.perform import Flow
 from publisher.core.polls import Rhythm
 from publisher.core.requests import Call, ReadCommand, Request
 from publisher.envelope import NO_MARK, MessageError

@@ -269,9 +269,13 @@ async def test_the_worker_that_lost_its_hold_is_refused(face: Any, redis_url: st
     async with within(face.from_url(redis_url, prefix=prefix)) as pub:
         first = await begun(pub.answer("c", owner="ann", job_id="j", on_worker_lost="wait"))
         await done(first.text("so far"))
+        await done(first.part({"type": "tool-input-available", "toolCallId": "t", "toolName": "n", "input": 1}))
         await done(first.retrying("the machine goes down"))
         second = await begun(pub.answer("c", owner="ann", job_id="j"))
         assert second.attempt == 2
+        await done(second.part({"type": "tool-output-available", "toolCallId": "t", "output": 2}))
+        with pytest.raises(ValueError, match="has not begun"):
+            await done(second.part({"type": "tool-output-available", "toolCallId": "u", "output": 2}))
         await done(second.text(", and on"))
         async with within(face.from_url(redis_url, prefix=prefix)) as other:
             with pytest.raises(JobExists):

@@ -13,8 +13,9 @@ from redis.crc import key_slot
 from publisher import AsyncPublisher, Publisher
 from publisher.blocking.driver import drive
 from publisher.blocking.transport import RedisTransport
-from publisher.core import flows, steps
+from publisher.core import steps
 from publisher.core.options import Options
+from publisher.core.perform import perform
 from publisher.keys import answer_key, channel_keys
 from publisher.redis import connect
 from tests.support.broker import Broker
@@ -105,7 +106,7 @@ def test_a_repeated_step_tells_the_owner_what_the_lost_answer_would_have(url: st
     transport.execute(step.call(options))
     step.tried = True
     for _ in range(2):
-        assert drive(flows.perform(options, step), transport.execute).verdict == "ok"
+        assert drive(perform(options, step), transport.execute).verdict == "ok"
     assert reader.types("job:j") == ["job.created", "job.started"]
     assert reader.types("user:ann") == ["job.created", "job.started"]
     transport.close()
