@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import itertools
 import secrets
 from collections.abc import Callable
 from contextlib import AsyncExitStack
@@ -12,6 +14,7 @@ from urllib.parse import urlencode
 
 from redis import Redis
 
+from publisher import AsyncPublisher
 from tests.support.broker import Broker
 from tests.support.eventsource import EventSource
 from tests.support.mercure import PATH, SUBSCRIPTIONS, HubClient, classic, fields, heard
@@ -157,3 +160,70 @@ async def test_a_history_that_is_lost_sends_streams_back_for_what_came_since(own
             await hub.publish("a", "second")
             assert await heard(stream, "second") == ["first of the new", "second"]
             assert stream.response_headers["mercure-last-event-id"] == "earliest"
+
+
+async def test_all_hear_the_same_in_one_order_while_a_node_and_redis_are_killed(
+    own_broker: Broker, prefix: str, tmp_path: Path
+) -> None:
+    """Of form publishers and native ones, private and public, by selectors of all kinds: everything that was answered
+    with an id, once."""
+    taken: set[str] = set()
+    done = asyncio.Event()
+
+    async def form_publisher(hub: HubClient, name: str) -> None:
+        bearer = classic(publish=["*"])
+        for number in itertools.count():
+            if done.is_set():
+                return
+            data, private = f"{name}-{number}", [("private", "on")] if number % 3 == 0 else []
+            with contextlib.suppress(OSError, EOFError, ValueError):  # whatever a proxy makes of a killed node
+                if (await hub.post(fields(("topic", f"s{name}"), ("data", data), *private), bearer)).status == 200:
+                    taken.add(data)
+
+    async def worker(publisher: AsyncPublisher) -> None:
+        for number in itertools.count():
+            if done.is_set():
+                return
+            if await publisher.publish("topic:native", "tick", number) is not None:
+                taken.add(str(number))
+
+    async with AsyncExitStack() as stack:
+        nodes = [stack.enter_context(Node(own_broker.url, prefix, **OPEN)) for _ in range(2)]
+        nginx = stack.enter_context(Nginx(tmp_path, *(node.port for node in nodes)))
+        hub = HubClient(nginx.base)
+        queries = [
+            [("topic", "s{name}"), ("topic", "native")],
+            [("topic", "*")],
+            [("match", "native"), ("match_urlpattern", "/:any"), ("topic", "{+all}")],
+        ]
+        browsers = [
+            await stack.enter_async_context(hub.stream(query, classic(subscribe=["s{name}"]), reconnect=True))
+            for query in queries * 3
+        ]
+        for browser in browsers:
+            await browser.opened()
+        publisher = await stack.enter_async_context(
+            AsyncPublisher.from_url(own_broker.url, prefix=prefix, on_error="buffer")
+        )
+        publishers = [asyncio.create_task(form_publisher(hub, name)) for name in "ab"]
+        publishers.append(asyncio.create_task(worker(publisher)))
+        await until(lambda: len(taken) > 100, "some updates")
+        nodes[0].kill()
+        before = len(taken)
+        await until(lambda: len(taken) > before + 100, "some more")
+        await asyncio.to_thread(nodes[0].start)
+        own_broker.kill()
+        own_broker.start()
+        await until(lambda: len(taken) > before + 300, "the rest")
+        done.set()
+        await asyncio.gather(*publishers)
+        while (await hub.post(fields(topic="send", data="end"))).status != 200:
+            await asyncio.sleep(0.05)
+        heard_by = []
+        for browser in browsers:
+            events = await browser.collect_until(lambda event: event.data == "end")
+            heard_by.append([(event.last_event_id, event.data) for event in events])
+    for log in heard_by:
+        assert len(set(log)) == len(log)
+        assert log == heard_by[0]
+        assert taken <= {data for _, data in log}
