@@ -56,7 +56,8 @@ class Nginx:
         (folder / "nginx.conf").write_text(
             f"daemon off;\nmaster_process off;\npid {folder}/pid;\nerror_log {folder}/main.log;\n"
             f"worker_rlimit_nofile 8192;\nevents {{ worker_connections 4096; }}\n"
-            f"http {{\n{temporary}include {folder}/nodes.conf;\ninclude {folder}/site.conf;\n}}\n"
+            # Where a server names no log, nginx would open its own, which is root's.
+            f"http {{\n{temporary}access_log off;\ninclude {folder}/nodes.conf;\ninclude {folder}/site.conf;\n}}\n"
         )
         self._command = [program(), "-p", str(folder), "-c", str(folder / "nginx.conf"), "-e", str(folder / "main.log")]
 
