@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
 from publisher import AnswerHandle, Publisher
 
 PAUSE_S: Final = 0.1
 """Between two words,"""
-QUICK_S: Final = 0.01
-"""or, where the question asks for it, ``quickly``."""
+PACES: Final[Mapping[str, float]] = {"quickly": 0.01, "slowly": 0.25}
+"""or as the question asks for it."""
 MAX_ECHO: Final = 200
 
 Words = tuple[str, Any]
@@ -70,7 +70,8 @@ def _words(kind: str, text: str) -> Iterator[Words]:
 
 def write(publisher: Publisher, given: dict[str, Any], stopped: Callable[[float], bool]) -> None:
     """Write an answer that was registered; ``stopped`` waits so many seconds, and says whether to end."""
-    pause = QUICK_S if "quickly" in given["question"].lower() else PAUSE_S
+    asked = given["question"].lower()
+    pause = next((pace for word, pace in PACES.items() if word in asked), PAUSE_S)
     with publisher.answer(given["chat"], owner=given["owner"], job_id=given["job_id"]) as answer:
         for kind, words in pieces(given["question"], f"call-{given['job_id']}"):
             if stopped(pause):

@@ -8,7 +8,7 @@ const chat = new URLSearchParams(location.search).get("chat");
 
 function Chat() {
   const { messages, sendMessage, status, error, resumeStream } = useChat({ id: chat, resume: true });
-  const ask = () => sendMessage({ text: "How does this survive?" });
+  const ask = () => sendMessage({ text: "How does this survive? Slowly, please." });
   return h(
     "main",
     null,
@@ -22,7 +22,7 @@ function Chat() {
     h("output", null, status),
     h("strong", null, error?.message ?? ""),
     h("button", { onClick: ask }, "Ask"),
-    h("button", { onClick: () => resumeStream() }, "Go on"),
+    h("button", { id: "again", onClick: () => resumeStream() }, "Go on"),
   );
 }
 
