@@ -17,6 +17,7 @@ from compose_spec import PyCompose
 from tests.support import nginx, prometheus
 from tests.support.broker import Broker
 from tests.support.certificate import Certificate
+from tests.support.ports import HOST, free_port
 from tests.support.publishers import Reader
 from tests.support.waiting import wait_until
 
@@ -73,7 +74,14 @@ def test_nginx_and_prometheus_take_their_files(tmp_path: Path) -> None:
     ]
     made = Certificate.made_in(tmp_path)
     site = (ROOT / "deploy/nginx/sse-gateway.conf").read_text()
-    for old, new in (("/etc/nginx/tls/", f"{made.key.parent}/"), ("/var/log/nginx/", f"{tmp_path}/")):
+    elsewhere = {
+        "/etc/nginx/tls/": f"{made.key.parent}/",
+        "/var/log/nginx/": f"{tmp_path}/",
+        "listen 443": f"listen {HOST}:{free_port()}",  # it binds them for its check
+        "listen 80": f"listen {HOST}:{free_port()}",
+    }
+    for old, new in elsewhere.items():
+        assert old in site
         site = site.replace(old, new)
     (tmp_path / "a.conf").write_text(upstream)
     (tmp_path / "b.conf").write_text(site)

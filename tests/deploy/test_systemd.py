@@ -29,9 +29,8 @@ def test_systemd_takes_it_and_counts_few_rights(tmp_path: Path) -> None:
     text = UNIT.read_text("utf-8")
     assert "/opt/sse-gateway/bin/sse-gateway" in text
     unit = tmp_path / UNIT.name
-    unit.write_text(
-        text.replace("/opt/sse-gateway/bin/sse-gateway", str(Path(sys.executable).with_name("sse-gateway")))
-    )
+    program = Path(sys.executable).with_name("sse-gateway")
+    unit.write_text(text.replace("/opt/sse-gateway/bin/sse-gateway", f'"{program}"'))
     analyzed("verify", str(unit))
     exposure = re.search(r"exposure level for \S+ ([\d.]+)", analyzed("security", "--offline=true", str(unit)))
     assert exposure and float(exposure[1]) <= MOST_EXPOSED
