@@ -23,7 +23,8 @@ Encoders = weakref.WeakSet[MercureEncoder]
 class HubAudience:
     """Holds nothing of a selection that no stream has any more."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, guarded: bool) -> None:
+        self._guarded = guarded
         self._encoders: weakref.WeakValueDictionary[Selection, MercureEncoder] = weakref.WeakValueDictionary()
         self._by_text: dict[str, Encoders] = {}
         self._looking: Encoders = weakref.WeakSet()
@@ -37,7 +38,7 @@ class HubAudience:
         """The encoder of this selection, which all streams share that have it."""
         encoder = self._encoders.get(selection)
         if encoder is None:
-            encoder = MercureEncoder(selection)
+            encoder = MercureEncoder(selection, guarded=self._guarded)
             # First, because the last to be registered is the first to be told: the sets are without it by then.
             weakref.finalize(encoder, self._forget, selection.texts).atexit = False
             self._encoders[selection] = encoder

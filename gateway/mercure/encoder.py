@@ -21,7 +21,9 @@ class MercureEncoder(Encoder):
     name: ClassVar[str] = "mercure"
     id_start: ClassVar[bytes] = b""
 
-    def __init__(self, selection: Selection) -> None:
+    def __init__(self, selection: Selection, *, guarded: bool) -> None:
+        """``guarded``: events of native topics are for those whose rights cover them, like private updates."""
+        self._guarded = guarded
         self._texts = selection.texts
         self._patterns = selection.patterns
         self._rights = selection.rights
@@ -33,7 +35,8 @@ class MercureEncoder(Encoder):
     def _has(self, update: ReadUpdate) -> bool:
         """Whether an update on these topics (the first, or its alternates) is for this selection."""
         topics = update.topics
-        if update.private and not self._rights.any_of(topics):
+        closed = update.private or (update.native and self._guarded)
+        if closed and not self._rights.any_of(topics):
             return False
         return not self._texts.isdisjoint(topics) or any(
             pattern.test(topic) for pattern in self._patterns for topic in topics

@@ -45,7 +45,8 @@ class MercureHub:
             keeper=self._keeper,
             history=history,
             book=self._book,
-            audience=HubAudience(),
+            # A topic's readers are those whom the native table names, unless either side is open to everybody.
+            audience=HubAudience(guarded=not (settings.mercure_anonymous or settings.anonymous_reading)),
         )
         self._routes = HubRoutes(
             settings,

@@ -48,11 +48,12 @@ class HubUpdate(NamedTuple):
 
 
 class ReadUpdate(NamedTuple):
-    """An update with its block, which all subscribers share."""
+    """An update with its block, which all subscribers share. ``native``: it is an event of a native topic."""
 
     topics: tuple[str, ...]
     private: bool
     block: bytes
+    native: bool = False
 
 
 def read(event: Event) -> ReadUpdate | None:
@@ -69,7 +70,7 @@ def _read(id: str, data: bytes) -> ReadUpdate | None:
         update = _made(id, fields, rest.removesuffix(b"}") if separator else None)
     except (ValueError, TypeError, AttributeError, KeyError):
         return None
-    return None if update is None else ReadUpdate(update.topics, update.private, update.block())
+    return None if update is None else ReadUpdate(update.topics, update.private, update.block(), bool(separator))
 
 
 # An event is looked at once for each selection, and all that one read from Redis brought for one before the next.

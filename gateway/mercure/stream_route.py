@@ -89,7 +89,9 @@ class MercureStreamRoute(StreamRoute):
         book: SubscriptionBook,
         audience: HubAudience,
     ) -> None:
-        super().__init__(parts, limits, presence, lambda request, caller: self._no_plan, MercureEncoder(NOTHING))
+        super().__init__(
+            parts, limits, presence, lambda request, caller: self._no_plan, MercureEncoder(NOTHING, guarded=True)
+        )
         self._keeper = keeper
         self._history = history
         self._book = book

@@ -159,3 +159,24 @@ async def test_in_another_database_too(broker: Broker, prefix: str, topic: str) 
             await hub.publish(topic, "2", type="tick")
             assert await heard(stream, "2") == ["1", "2"]
             assert [(await other.next_event()).data for _ in range(2)] == ["1", "2"]
+
+
+async def test_where_nothing_is_open_a_native_topic_is_for_tokens_that_cover_it(broker: Broker, prefix: str) -> None:
+    """Any good token may subscribe, but none reads by the hub what the native table keeps from it."""
+    with Node(broker.url, prefix, MERCURE="true") as node:
+        hub = HubClient(node.base)
+        query = [("topic", "{x}")]
+        async with (
+            AsyncPublisher.from_url(broker.url, prefix=prefix) as worker,
+            hub.stream(query, token("eve")) as eve,
+            hub.stream(query, classic(subscribe=["prices"])) as ann,
+        ):
+            await eve.opened()
+            await ann.opened()
+            first = await hub.publish("news", "public")
+            await worker.publish("topic:prices", "tick", 1)
+            await hub.publish("news", "end")
+            assert await heard(eve, "end") == ["public", "end"]
+            assert await heard(ann, "end") == ["public", "1", "end"]
+        async with hub.stream(query, token("eve"), last_event_id=first) as eve:
+            assert await heard(eve, "end") == ["end"]

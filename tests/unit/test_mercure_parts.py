@@ -14,8 +14,9 @@ from gateway.exceptions import HTTPError, Refused
 from gateway.mercure import hub_history, hub_update, url_pattern
 from gateway.mercure.audience import HubAudience
 from gateway.mercure.book import USUAL
+from gateway.mercure.encoder import MercureEncoder
 from gateway.mercure.form import HubAddress, is_reserved, read_form
-from gateway.mercure.hub_update import HubUpdate
+from gateway.mercure.hub_update import HubUpdate, ReadUpdate
 from gateway.mercure.query import read_query
 from gateway.mercure.rights import classic_rights, modern_rights
 from gateway.mercure.selector import Selection, SelectorKind, TopicGrants, TopicSelector
@@ -54,7 +55,7 @@ def texts(*given: str, kind: SelectorKind = SelectorKind.TOPIC) -> frozenset[Top
 def test_an_update_survives_its_way() -> None:
     update = HubUpdate("ïd", ("a", "ü"), "x\u2028\ny".encode(), True, "t", 5)
     found = hub_update.read(event(update.packed(), "ïd"))
-    assert found == (update.topics, True, update.block())
+    assert found == ReadUpdate(update.topics, True, update.block())
     assert b"\n" not in update.packed()
 
 
@@ -64,8 +65,18 @@ def test_what_nobody_can_have_published_is_no_update(data: bytes) -> None:
     assert hub_update.read(event(HubUpdate("x", ("a",)).packed(), None)) is None
 
 
+@pytest.mark.parametrize("guarded", [False, True])
+@pytest.mark.parametrize("covered", [False, True])
+def test_native_topics_are_for_those_who_may_read_them_unless_a_side_is_open(guarded: bool, covered: bool) -> None:
+    rights = TopicGrants(tuple(texts("prices"))) if covered else TopicGrants()
+    encoder = MercureEncoder(Selection(texts("*"), rights), guarded=guarded)
+    native = event(b'{"topics":["prices"],"type":"tick","json":{"p":1}}')
+    assert (encoder.event(native) is not None) is (covered or not guarded)
+    assert encoder.event(event(HubUpdate("x", ("prices",)).packed())) is not None
+
+
 def test_an_audience_finds_by_topic_whom_an_update_may_be_for() -> None:
-    audience = HubAudience()
+    audience = HubAudience(guarded=True)
     exact, other = (audience.encoder(Selection(texts(text), TopicGrants())) for text in ("a", "b"))
     looking = audience.encoder(Selection(texts("{x}"), TopicGrants()))
     members = {encoder: {object()} for encoder in (exact, other, looking)}
@@ -75,7 +86,7 @@ def test_an_audience_finds_by_topic_whom_an_update_may_be_for() -> None:
 
 
 def test_an_audience_forgets_selections_that_nobody_has() -> None:
-    audience = HubAudience()
+    audience = HubAudience(guarded=True)
     encoder = audience.encoder(Selection(texts("a", "b"), TopicGrants()))
     assert audience.texts == 2
     del encoder
@@ -239,7 +250,9 @@ def test_any_body_is_an_update_or_refused(body: bytes) -> None:
         update = read_form(body, HubAddress("https://hub.example", ""), 1000)
     except HTTPError:
         return
-    assert hub_update.read(event(update.packed(), update.id)) == (update.topics, update.private, update.block())
+    assert hub_update.read(event(update.packed(), update.id)) == ReadUpdate(
+        update.topics, update.private, update.block()
+    )
     parser = SseParser()
     parsed = parser.feed(update.block())
     text = update.data.decode().replace("\r\n", "\n").replace("\r", "\n")
