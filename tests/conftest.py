@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
 import signal
@@ -19,6 +20,15 @@ from tests.support.publishers import Reader
 for _number, _usual in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
     if signal.getsignal(_number) is signal.SIG_IGN:
         signal.signal(_number, _usual)
+
+# Some tests hold more than a thousand connections: as many as an ordinary user's usual limit lets open, and as may be.
+with contextlib.suppress(ImportError, ValueError, OSError):  # not on Windows
+    import resource
+
+    _soft, _hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    _most = _hard if 0 < _hard < 8192 else 8192
+    if 0 < _soft < _most:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (_most, _hard))
 
 MEASURED = "COVERAGE_PROCESS_CONFIG"
 """The variable by which coverage reaches the processes of tests."""

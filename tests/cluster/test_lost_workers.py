@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from typing import Self
 
 import pytest
 
@@ -44,6 +45,13 @@ class Worker:
         self._process.send_signal(signal.SIGKILL)
         self._process.communicate()
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._process.poll() is None:
+            self.kill()
+
 
 @pytest.mark.parametrize("path", PATHS)
 async def test_whoever_watches_is_told_that_the_worker_is_lost(
@@ -55,20 +63,24 @@ async def test_whoever_watches_is_told_that_the_worker_is_lost(
         pub.create_job("j", kind="media", owner="ann")
     async with EventSource(node.base, path, token=_ann()) as early:
         await early.next_event()
-        worker = Worker(redis_url, prefix, "fail")
-        await early.collect_until(lambda event: "40" in event.data)
-        async with EventSource(node.base, path, token=_ann()) as late:
-            await late.collect_until(lambda event: "40" in event.data)
-            await asyncio.to_thread(worker.kill)
-            for watcher in (early, late):
-                await watcher.collect_until(lambda event: "The worker stopped without a word." in event.data)
+        with Worker(redis_url, prefix, "fail") as worker:
+            await early.collect_until(lambda event: "40" in event.data)
+            async with EventSource(node.base, path, token=_ann()) as late:
+                await late.collect_until(lambda event: "40" in event.data)
+                await asyncio.to_thread(worker.kill)
+                for watcher in (early, late):
+                    await watcher.collect_until(lambda event: "The worker stopped without a word." in event.data)
 
 
 async def test_a_job_that_its_queue_will_run_again_is_pending(
     redis_url: str, prefix: str, start_node: Callable[..., Node]
 ) -> None:
-    node = start_node()
-    worker = Worker(redis_url, prefix, "wait")
+    node = start_node(JOB_WAIT_S=30)  # the watcher may be there long before the worker
+    with Worker(redis_url, prefix, "wait") as worker:
+        await _pending_again(node, worker, redis_url, prefix)
+
+
+async def _pending_again(node: Node, worker: Worker, redis_url: str, prefix: str) -> None:
     async with EventSource(node.base, "/v1/jobs/j/events", token=_ann()) as watcher:
         await watcher.collect_until(lambda event: "40" in event.data)
         await asyncio.to_thread(worker.kill)
