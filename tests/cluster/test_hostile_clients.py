@@ -157,7 +157,10 @@ async def test_a_client_that_vanishes_without_a_word_is_noticed(start_node: Call
     meter = Meter(node)
     async with await RawPeer.ask(node.base, stream_request(PATH)) as peer:
         await peer.read_until(b"stream.open")
-        peer.vanish()
+        try:
+            peer.vanish()
+        except PermissionError:
+            pytest.skip("This kernel lets only root throw a socket's packets away: run the test as root.")
         await meter.wait_for("connections", 1)
         await meter.wait_for("connections", 0)
     assert await meter.figure("connections_closed_total", reason="stalled") == 1
