@@ -20,6 +20,7 @@ from typing import Any, Final
 
 import uvicorn
 
+from gateway.allocator import give_back_large_blocks
 from gateway.sockets.acceptor import Acceptor
 from gateway.sockets.requests import RequestProtocol
 
@@ -63,6 +64,7 @@ class GatewayServer(uvicorn.Server):
         gc.collect()
         gc.freeze()
         gc.set_threshold(10_000, 20, 20)
+        give_back_large_blocks()
         if self.started:
             self._tell_started()
 

@@ -45,6 +45,7 @@ ORDER: Final = (
     # Processes and commands.
     *(
         "gateway.listening",
+        "gateway.allocator",
         "gateway.server",
         "gateway.serving",
         "gateway.processes",
