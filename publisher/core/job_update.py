@@ -36,7 +36,8 @@ def update(
         made.append(steps.sized(options, end))
     elif life:
         made.append(steps.sized(options, Step("progress", job_id, owner, life)))
-    if not made and status != "active":
+    says = changes.get("text") is not None or changes.get("reasoning") is not None  # nothing, maybe: models do
+    if not made and status != "active" and not says:
         raise ValueError(
             "Nothing to change: give at least one of status, progress, message, stage, current, total, item, "
             "result, error, reasoning, text, part."
