@@ -18,7 +18,7 @@ async def test_two_hundred_viewers_of_a_job_cost_one_question_per_interval(
     start_node: Callable[..., Node], redis_url: str, prefix: str
 ) -> None:
     """The provider says something new each time it is asked, and every viewer gets each of its words once."""
-    node = start_node(ANONYMOUS="read", MAX_CONNECTIONS_PER_USER=VIEWERS)
+    node = start_node(ANONYMOUS="read", MAX_CONNECTIONS_PER_USER=VIEWERS, CONNECT_RATE_PER_S=0)
     percents = (10, 20, 30, 40)
     asked = 0
     watched = asyncio.Event()
