@@ -422,8 +422,9 @@ async def test_an_update_from_outside_appends(face: Any, redis_url: str, prefix:
         await done(pub.update_job(job_id, part=answer))
         with pytest.raises(AnswerTooLong):
             await done(pub.update_job(job_id, text="x" * MIB))
+        await done(pub.update_job(job_id, text="", reasoning=""))
         with pytest.raises(ValueError, match="Nothing"):
-            await done(pub.update_job(job_id, text=""))
+            await done(pub.update_job(job_id))
         await done(pub.update_job(job_id, text="!", status="completed"))
         with pytest.raises(JobFinished):
             await done(pub.update_job(job_id, text="?"))
