@@ -32,8 +32,8 @@ class HealthCalls:
     """``redis_serves``: whether the node hears Redis and is answered by it, and knows what it has to know before
     it lets anybody in.
     ``figures``: what is counted, of this process and those that stand beside it on one port.
-    ``token``: what the metrics want, None for nothing. ``version`` and ``root_path`` are those of the description:
-    ``root_path``: the path below which it is found; ``mercure``: it has a hub."""
+    ``token``: what the metrics want, None for nothing. The description names ``version``, stands below ``root_path``,
+    and shows a hub where ``mercure`` says that there is one."""
 
     def __init__(
         self,
@@ -75,26 +75,7 @@ class HealthCalls:
         return responses.json_bytes(openapi.document(self._version, self._root_path, mercure=self._mercure))
 
 
-def routes(
-    endpoint: Endpoints,
-    streams: OpenStreams,
-    *,
-    redis_serves: Callable[[], Awaitable[bool]],
-    figures: Callable[[], Awaitable[list[MetricFigures]]],
-    token: str | None,
-    version: str,
-    root_path: str,
-    mercure: bool,
-) -> list[BaseRoute]:
-    calls = HealthCalls(
-        streams,
-        redis_serves=redis_serves,
-        figures=figures,
-        token=token,
-        version=version,
-        root_path=root_path,
-        mercure=mercure,
-    )
+def routes(endpoint: Endpoints, calls: HealthCalls) -> list[BaseRoute]:
     return [
         endpoint("/livez", GET=livez),
         endpoint("/readyz", GET=calls.readyz),
