@@ -16,9 +16,10 @@ from gateway.exceptions import BadRequest, Forbidden
 from gateway.http import responses
 from gateway.http.body import SMALL_BODY_BYTES, parse, read
 from gateway.http.endpoint import Endpoints
+from gateway.streams.admission import last_event_id
 from gateway.streams.chat_answers import ChatAnswers
 from gateway.streams.plan import Lookup, Plan
-from gateway.streams.route import StreamRoutes, last_event_id
+from gateway.streams.route import StreamRoutes
 from publisher import AsyncPublisher, JobFinished, JobNotFound
 from publisher import channels as names
 from publisher.job import Job

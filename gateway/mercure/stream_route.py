@@ -25,10 +25,10 @@ from gateway.mercure.selector import Selection, TopicGrants, TopicSelector
 from gateway.mercure.subscriptions import HubSubscriber
 from gateway.mercure.url_pattern import PatternBudget, PatternError
 from gateway.presence.presence import Presence
+from gateway.streams.admission import AdmittingRoute, Visit
 from gateway.streams.opening import Opening
 from gateway.streams.parts import StreamParts
 from gateway.streams.plan import Plan
-from gateway.streams.route import StreamRoute, Visit
 from publisher.keys import HUB
 
 NOTHING = Selection(frozenset(), TopicGrants())
@@ -75,7 +75,7 @@ class HubVisit(Visit):
         self._book.leave(self._subscriber)
 
 
-class MercureStreamRoute(StreamRoute):
+class MercureStreamRoute(AdmittingRoute):
     """An ASGI application; one for a node."""
 
     def __init__(
@@ -89,18 +89,12 @@ class MercureStreamRoute(StreamRoute):
         book: SubscriptionBook,
         audience: HubAudience,
     ) -> None:
-        super().__init__(
-            parts, limits, presence, lambda request, caller: self._no_plan, MercureEncoder(NOTHING, guarded=True)
-        )
+        super().__init__(parts, limits, presence, MercureEncoder(NOTHING, guarded=True))
         self._keeper = keeper
         self._history = history
         self._book = book
         self._audience = audience
         self._patterns = PatternBudget()
-
-    @property
-    def _no_plan(self) -> Plan:
-        raise NotImplementedError  # what is asked for is known with the caller's rights only
 
     async def _serve(self, request: Request, send: Send) -> ASGIApp | None:
         address = self._keeper.address(request)

@@ -10,9 +10,10 @@ from gateway.auth.principal import Principal
 from gateway.broker.history import History
 from gateway.dialects.native import native_encoder
 from gateway.routes.streams import plan_for
+from gateway.streams.admission import last_event_id
 from gateway.streams.chat_answers import ChatAnswers
 from gateway.streams.plan import Lookup, Plan
-from gateway.streams.route import StreamRoutes, last_event_id
+from gateway.streams.route import StreamRoutes
 from publisher import channels as names
 
 

@@ -8,7 +8,7 @@ from typing import Final
 from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Scope
 
-from gateway.streams.route import StreamRoute
+from gateway.streams.admission import AdmittingRoute
 
 METHODS: Final = frozenset({"GET", "HEAD"})
 
@@ -27,7 +27,7 @@ class Router:
         self._streams = [
             (route.path_regex, route.param_convertors, route.endpoint, cross_origin and cross_origin(route.endpoint))
             for route in routes
-            if isinstance(route, Route) and isinstance(route.endpoint, StreamRoute)
+            if isinstance(route, Route) and isinstance(route.endpoint, AdmittingRoute)
         ]
 
     def __call__(self, scope: Scope) -> ASGIApp | None:
