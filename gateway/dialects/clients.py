@@ -37,6 +37,7 @@ class ClientsEncoder(Encoder):
     """Each event as it was published; what the dialect itself says begins with two underscores."""
 
     name: ClassVar[str] = "clients"
+    verbatim = True
 
     def __init__(self, clock: Callable[[], int] = now_ms) -> None:
         """``clock`` gives ms since the Unix epoch."""

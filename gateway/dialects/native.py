@@ -25,6 +25,7 @@ class NativeEncoder(Encoder):
 
     def __init__(self, *, envelope: bool, heartbeat_event: bool) -> None:
         self._envelope = envelope
+        self.verbatim = not envelope
         self._heartbeat = sse.json_block({}, b"stream.heartbeat") if heartbeat_event else sse.HEARTBEAT
 
     def opened(self, connection_id: str, channels: list[str], resumed: bool) -> list[bytes]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, Protocol, TypeAlias
 from gateway.fanout import continuity, cursor
 from gateway.fanout.continuity import Snapshot
 from publisher import channels
-from publisher.envelope import START, Event, Position
+from publisher.envelope import START, Event, Position, Raw
 
 if TYPE_CHECKING:
     from gateway.fanout.connection import Connection
@@ -34,6 +34,7 @@ class Channel:
     """``position`` is the last event that every live member has; None until the history was read once."""
 
     __slots__ = (
+        "_tag",
         "audience",
         "checked_at",
         "cooling",
@@ -48,6 +49,7 @@ class Channel:
         "position",
         "reading",
         "seen",
+        "single",
         "size",
         "tag",
         "tail",
@@ -58,6 +60,7 @@ class Channel:
     def __init__(self, name: str) -> None:
         self.name = name
         self.tag = cursor.tag(name)
+        self._tag = self.tag.encode()
         self.is_job = channels.job_id_of(name) is not None
         self.jobs_of = channels.id_of(name) if channels.kind_of(name) == "user" else None
         """Whose jobs this channel tells of, if that is what it does."""
@@ -70,6 +73,8 @@ class Channel:
         """The same, in the cursor of another channel's event."""
         self.size = 0
         """Live members, as the hub counts them."""
+        self.single: Connection | None = None
+        """The only one of them, where it hears events as they were published."""
         self.joiners = 0
         self.keeping = False
         """Whether events are remembered: somebody joins, or has done so just now."""
@@ -98,6 +103,19 @@ class Channel:
         self.position = event.position
         self.part = self.elsewhere = cursor.event_part(self.tag, event)
         return self.part
+
+    def follows(self, raw: Raw) -> bool:
+        """Whether this is the very next event here, as :meth:`Event.follows` says; not known before the first."""
+        if self.position is None:
+            return False
+        epoch, seq, mark = self.position
+        return raw.prev == mark.encode() and int(raw.seq) == seq + 1 and raw.epoch == epoch.encode()
+
+    def move_past_raw(self, raw: Raw) -> bytes:
+        """As :meth:`move_past`."""
+        self.position = raw.position
+        self.part = self.elsewhere = part = b"%b.%b.%b.%b" % (self._tag, raw.epoch, raw.seq, raw.mark)
+        return part
 
     def join(self) -> None:
         """Somebody reads the history to join: keep what arrives meanwhile, so that the two can be spliced."""

@@ -35,6 +35,8 @@ class Encoder:
     """Of its streams, beside those of all."""
     shares_states: ClassVar[bool] = False
     """Streams of one job know its state between them, so that one read serves a crowd; see :meth:`at_hand`."""
+    verbatim: bool = False
+    """An event is said as it was published, under its own type."""
     id_start: ClassVar[bytes] = sse.ID
     """How id lines begin on a stream of one channel; empty where it writes them itself."""
 

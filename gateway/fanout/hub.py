@@ -22,11 +22,15 @@ from gateway.fanout.members import Members
 from gateway.fanout.ownership import Owner, new_owners
 from gateway.metrics.counters import Metrics
 from publisher import channels as names
-from publisher.envelope import START, Event, MessageError, Position, decode
+from publisher.envelope import START, Event, MessageError, Position, decode, split
 from publisher.job import Job
 
 FLUSH_BATCH: Final = 500
 """Connections written before the event loop gets a turn."""
+
+
+_UNUSUAL: Final = frozenset(each.encode() for each in (names.CREATED, names.STARTED, *names.TERMINAL_TYPES))
+"""Types of events that are more than words to a stream."""
 
 
 class Hub:
@@ -99,6 +103,8 @@ class Hub:
             if channel is None:
                 continue  # lingering: nobody is here any more
             self._metrics.events_received += 1
+            if channel.single is not None and channel not in arrived and self._pass_on(channel, message):
+                continue
             try:
                 event = decode(name, message)
             except MessageError as error:
@@ -113,6 +119,23 @@ class Hub:
             self._arrive(channel, events)
             channel.stir()
         self.flush()
+
+    def _pass_on(self, channel: Channel, message: bytes) -> bool:
+        """The short way of an event that is for one stream, which hears it as it was published: the same bytes, without
+        an :class:`Event` and without what is there for many. False where it has to go the usual way."""
+        connection, before, raw = channel.single, channel.position, split(message)
+        if raw is None or raw.type in _UNUSUAL or channel.keeping or channel.watchers or not channel.follows(raw):
+            return False
+        assert connection is not None
+        part = channel.move_past_raw(raw)
+        frame = b"%b%b\n%b" % (connection.id_start(channel), part, sse.data_block(raw.data, raw.type))
+        first = connection.push(sse.chunk(frame) if connection.chunked else frame)
+        if first:
+            self._dirty.append(connection)
+        elif first is None:
+            self._leave_behind(connection, channel, before)
+        self._metrics.passed_on(connection.encoder.name, int(raw.time))
+        return True
 
     def _arrive(self, channel: Channel, events: list[Event]) -> None:
         if channel.position is None:

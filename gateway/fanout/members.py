@@ -26,6 +26,7 @@ class Members:
         if connection not in members:
             members.add(connection)
             channel.size += 1
+            self._note_single(channel)
 
     def remove(self, channel: Channel, connection: Connection) -> None:
         """Nothing of the last one stays behind."""
@@ -39,3 +40,11 @@ class Members:
             del by_encoder[connection.encoder]
             if not by_encoder:
                 del self._of[channel]
+        self._note_single(channel)
+
+    def _note_single(self, channel: Channel) -> None:
+        channel.single = None
+        if channel.size == 1:
+            ((encoder, (only,)),) = self._of[channel].items()
+            if encoder.verbatim and channel.audience is None:
+                channel.single = only

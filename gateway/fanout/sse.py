@@ -64,5 +64,10 @@ def framed(frames: Iterable[bytes]) -> bytes:
     return b"".join(out)
 
 
+def chunk(frame: bytes) -> bytes:
+    """One complete event as an HTTP chunk, as :func:`framed` would."""
+    return b"%x\r\n%b\r\n" % (len(frame), frame)
+
+
 def _chunk(group: list[bytes], size: int) -> bytes:
     return b"%x\r\n%b\r\n" % (size, b"".join(group))

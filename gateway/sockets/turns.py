@@ -39,7 +39,8 @@ class TurnSelector(BaseSelector):
 
     def __init__(self, clients: int = CLIENTS) -> None:
         self._most = self._at_once = clients
-        self._used_s = time.thread_time()
+        self._used_s: float | None = None
+        """What the thread had used when clients were heard last; None once that is settled."""
         self._keys: dict[int, SelectorKey] = {}
         self._polls: dict[int, select.epoll] = {}
         self._map = _Keys(self._keys)
@@ -69,30 +70,38 @@ class TurnSelector(BaseSelector):
         return key
 
     def select(self, timeout: float | None = None) -> list[tuple[SelectorKey, int]]:
+        if self._used_s is not None:
+            self._pace(time.thread_time() - self._used_s)
         # Rounded up to what the kernel counts in: else the loop would turn idly until a timer is due.
         wait = -1 if timeout is None else math.ceil(max(0.0, timeout) * 1000) / 1000
+        ready: list[tuple[SelectorKey, int]] = []
         try:
-            found = self._all.poll(wait)
-            if any(fd not in self._keys for fd, _ in found):
-                found += self._clients.poll(0, self._at_once)
+            if not self._take(self._all.poll(wait), ready):
+                self._take(self._clients.poll(0, self._at_once), ready)
+                self._used_s = time.thread_time()
         except InterruptedError:
-            return []
-        self._pace()
-        ready = []
-        for fd, event in found:
-            key = self._keys.get(fd)
-            if key is not None:
-                events = (event & ~select.EPOLLIN and EVENT_WRITE) | (event & ~select.EPOLLOUT and EVENT_READ)
-                ready.append((key, events & key.events))
+            pass
         return ready
 
-    def _pace(self) -> None:
-        used_s = time.thread_time()
-        if used_s - self._used_s > TURN_S:
+    def _take(self, found: list[tuple[int, int]], ready: list[tuple[SelectorKey, int]]) -> bool:
+        """Whether all of them are known; the poll of clients is not, nor is what was closed meanwhile."""
+        known = True
+        for fd, event in found:
+            key = self._keys.get(fd)
+            if key is None:
+                known = False
+            else:
+                events = (event & ~select.EPOLLIN and EVENT_WRITE) | (event & ~select.EPOLLOUT and EVENT_READ)
+                ready.append((key, events & key.events))
+        return known
+
+    def _pace(self, used_s: float) -> None:
+        """After a turn that heard clients; the others, which only bring what Redis has, are not measured."""
+        self._used_s = None
+        if used_s > TURN_S:
             self._at_once = max(FEWEST, self._at_once // 2)
         elif self._at_once < self._most:
             self._at_once += 1
-        self._used_s = used_s
 
     def get_map(self) -> Mapping[Any, SelectorKey]:
         return self._map

@@ -21,6 +21,9 @@ EPOCH = "abcdefgh"
 class PlainEncoder(Encoder):
     name: ClassVar[str] = "plain"
 
+    def __init__(self, *, verbatim: bool = True) -> None:
+        self.verbatim = verbatim
+
     def state(self, job: Job, seq: int) -> list[bytes]:
         return [sse.json_block({"state": job.status})]
 
@@ -57,9 +60,10 @@ class FakeSocket:
 
 
 class World:
-    """A hub with hand-driven time: ``turn()`` is the loop's next turn."""
+    """A hub with hand-driven time: ``turn()`` is the loop's next turn. Its streams speak ``encoder``."""
 
-    def __init__(self) -> None:
+    def __init__(self, encoder: Encoder | None = None) -> None:
+        self.encoder = encoder or PLAIN
         self.later: deque[Callable[[], None]] = deque()
         self.suspects: list[str] = []
         self.metrics = Metrics("test")
@@ -101,7 +105,7 @@ class World:
         socket = FakeSocket()
         connection = Connection(
             f"c{len(self.hub.connections)}",
-            PLAIN,
+            self.encoder,
             socket,
             channels,
             limit=limit,
