@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -71,6 +72,8 @@ def throughput(options: RunOptions) -> list[Row]:
 
 
 def ways(bare: redis.Redis, publisher: Publisher, runner: asyncio.Runner, aio: AsyncPublisher) -> list[Way]:
+    jobs = itertools.count()
+
     def bare_publish(count: int) -> None:
         for _ in range(count):
             bare.publish(CHANNEL, payload.encoded())
@@ -78,6 +81,12 @@ def ways(bare: redis.Redis, publisher: Publisher, runner: asyncio.Runner, aio: A
     def blocking(count: int) -> None:
         for _ in range(count):
             publisher.publish(CHANNEL, "tick", payload.data())
+
+    def progress(count: int) -> None:
+        """Of a job with an owner: its state, its event and the owner's in one step."""
+        with publisher.job(f"bench-{next(jobs)}", kind="bench", owner="bench") as job:
+            for number in range(count):
+                job.progress(number % 100, message="Painting the sky")
 
     def threads(count: int) -> None:
         with ThreadPoolExecutor(THREADS) as pool:
@@ -95,6 +104,7 @@ def ways(bare: redis.Redis, publisher: Publisher, runner: asyncio.Runner, aio: A
     return [
         Way("bare PUBLISH", bare_publish),
         Way("blocking", blocking),
+        Way("job.progress", progress),
         Way(f"{THREADS} threads", threads),
         Way("publish_many", many),
         Way("asyncio", lambda count: runner.run(at_once(count))),
