@@ -1,15 +1,18 @@
-"""One real node for all tests of this folder; they keep apart by ids of their own."""
+"""One real node for all tests of this folder, which keep apart by ids of their own; and a Mercure hub for each file of
+its tests."""
 
 from __future__ import annotations
 
 import secrets
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
 from publisher import Publisher
 from tests.http.api import Api
 from tests.support.broker import Broker
+from tests.support.mercure import HubClient
 from tests.support.node import Node
 
 
@@ -42,3 +45,34 @@ def publisher(broker: Broker, http_prefix: str) -> Iterator[Publisher]:
 def name() -> str:
     """An id that no other test has."""
     return f"n-{secrets.token_hex(5)}"
+
+
+# The Mercure hub ---
+
+
+@pytest.fixture(scope="module")
+def hub_settings() -> dict[str, Any]:
+    """What a file's hub has beside the defaults: the file's own word."""
+    return {}
+
+
+@pytest.fixture(scope="module")
+def hub_prefix() -> str:
+    return f"m{secrets.token_hex(5)}"
+
+
+@pytest.fixture(scope="module")
+def hub_node(broker: Broker, hub_prefix: str, hub_settings: dict[str, Any]) -> Iterator[Node]:
+    with Node(broker.url, hub_prefix, MERCURE="true", **hub_settings) as running:
+        yield running
+
+
+@pytest.fixture
+def hub(hub_node: Node) -> HubClient:
+    return HubClient(hub_node.base)
+
+
+@pytest.fixture
+def topic() -> str:
+    """A Mercure topic that no other test has."""
+    return f"https://example.com/books/{secrets.token_hex(6)}"

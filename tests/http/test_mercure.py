@@ -3,33 +3,19 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator
 from typing import Any
 from urllib.parse import quote, urlencode
 
 import pytest
 
-from tests.support.broker import Broker
 from tests.support.http1 import request
 from tests.support.mercure import PATH, HubClient, classic, fields, heard
 from tests.support.node import Node
 
 
 @pytest.fixture(scope="module")
-def mercure_node(broker: Broker) -> Iterator[Node]:
-    settings: dict[str, Any] = {"MAX_EVENT_BYTES": 20_000, "MERCURE_HISTORY": 300, "MERCURE_ANONYMOUS": "true"}
-    with Node(broker.url, f"m{secrets.token_hex(5)}", MERCURE="true", **settings) as running:
-        yield running
-
-
-@pytest.fixture
-def hub(mercure_node: Node) -> HubClient:
-    return HubClient(mercure_node.base)
-
-
-@pytest.fixture
-def topic() -> str:
-    return f"https://example.com/books/{secrets.token_hex(6)}"
+def hub_settings() -> dict[str, Any]:
+    return {"MAX_EVENT_BYTES": 20_000, "MERCURE_HISTORY": 300, "MERCURE_ANONYMOUS": "true"}
 
 
 # Publishing ---

@@ -39,11 +39,9 @@ PATTERN = {"match": "https://example.com/:kind/1", "match_type": "urlpattern"}
 
 
 @pytest.fixture(scope="module")
-def keyed_node(broker: Broker) -> Iterator[Node]:
+def hub_settings() -> dict[str, Any]:
     """With keys of the hub's own, and the node's for everything else."""
-    settings: dict[str, Any] = {**KEYS, **MODERN, "CORS_ORIGINS": OURS}
-    with Node(broker.url, f"m{secrets.token_hex(5)}", MERCURE="true", **settings) as running:
-        yield running
+    return {**KEYS, **MODERN, "CORS_ORIGINS": OURS}
 
 
 @pytest.fixture(scope="module")
@@ -54,8 +52,8 @@ def plain_node(broker: Broker) -> Iterator[Node]:
 
 
 @pytest.fixture
-def hub(keyed_node: Node) -> HubClient:
-    return HubClient(keyed_node.base, PUBLISHER_KEY)
+def hub(hub_node: Node) -> HubClient:
+    return HubClient(hub_node.base, PUBLISHER_KEY)
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -17,30 +17,19 @@ from tests.support.tokens import token
 
 
 @pytest.fixture(scope="module")
-def bridge_prefix() -> str:
-    return f"m{secrets.token_hex(5)}"
-
-
-@pytest.fixture(scope="module")
-def bridge_node(broker: Broker, bridge_prefix: str) -> Iterator[Node]:
-    settings: dict[str, Any] = {"MERCURE_ANONYMOUS": "true", "ANONYMOUS": "read", "PRESENCE_EVENTS": "true"}
-    with Node(broker.url, bridge_prefix, MERCURE="true", **settings) as running:
-        yield running
+def hub_settings() -> dict[str, Any]:
+    return {"MERCURE_ANONYMOUS": "true", "ANONYMOUS": "read", "PRESENCE_EVENTS": "true"}
 
 
 @pytest.fixture
-def hub(bridge_node: Node) -> HubClient:
-    return HubClient(bridge_node.base)
-
-
-@pytest.fixture
-async def worker(broker: Broker, bridge_prefix: str) -> AsyncIterator[AsyncPublisher]:
-    async with AsyncPublisher.from_url(broker.url, prefix=bridge_prefix) as running:
+async def worker(broker: Broker, hub_prefix: str) -> AsyncIterator[AsyncPublisher]:
+    async with AsyncPublisher.from_url(broker.url, prefix=hub_prefix) as running:
         yield running
 
 
 @pytest.fixture
 def topic() -> str:
+    """A name that a native topic has too."""
     return f"prices-{secrets.token_hex(5)}"
 
 

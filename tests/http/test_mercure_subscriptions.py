@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Iterator
 from typing import Any
 from urllib.parse import quote
 
@@ -24,20 +23,13 @@ PATTERN = {"match": f"{SUBSCRIPTIONS}/*", "match_type": "urlpattern"}
 
 
 @pytest.fixture(scope="module")
-def watched_node(broker: Broker) -> Iterator[Node]:
-    settings: dict[str, Any] = {"MERCURE_ANONYMOUS": "true", **MODERN}
-    with Node(broker.url, f"m{secrets.token_hex(5)}", MERCURE="true", **settings) as running:
-        yield running
+def hub_settings() -> dict[str, Any]:
+    return {"MERCURE_ANONYMOUS": "true", **MODERN}
 
 
 @pytest.fixture
-def hub(watched_node: Node) -> HubClient:
-    return HubClient(watched_node.base)
-
-
-@pytest.fixture
-def topic() -> str:
-    return f"https://example.com/{secrets.token_hex(6)}/{{id}}"
+def topic(topic: str) -> str:
+    return f"{topic}/{{id}}"
 
 
 def watcher() -> str:
@@ -197,7 +189,7 @@ async def test_paths_that_lead_nowhere(hub: HubClient) -> None:
         assert (await hub.get(SUBSCRIPTIONS + path, bearer)).status == 404, path
 
 
-async def test_nothing_of_a_stream_stays_behind(hub: HubClient, watched_node: Node) -> None:
+async def test_nothing_of_a_stream_stays_behind(hub: HubClient, hub_node: Node) -> None:
     """However it ended: by the client, or refused."""
     name = secrets.token_hex(6)
     async with hub.stream({"topic": name}) as stream:
