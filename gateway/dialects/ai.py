@@ -30,7 +30,7 @@ ENCODER: Final = AnswerEncoder()
 
 def _plan(channel: str, chat: str) -> Plan:
     def is_of_chat(job: Job) -> bool:
-        return job.kind == names.ANSWER and job.chat in (None, chat)
+        return job.kind == names.ANSWER and job.chat == chat
 
     return Plan((channel,), AnswerEncoder(), is_of_chat)
 
@@ -47,12 +47,10 @@ class ChatStreams:
         answer = request.query_params.get("answer")
         if answer is not None:
             return _plan(names.job_channel(answer), chat)
-        owner, position = caller.subject, last_event_id(request)
+        position = last_event_id(request)
 
         async def found() -> Plan | None:
-            if owner is None:
-                return None  # a chat is somebody's
-            channel = await self._answers.channel(caller, owner, chat, position)
+            channel = await self._answers.channel(caller, chat, position)
             return None if channel is None else _plan(channel, chat)
 
         return found

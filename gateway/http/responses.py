@@ -63,14 +63,10 @@ def start_stream(more: Headers = ()) -> Callable[[Send], Awaitable[None]]:
     return start
 
 
-def stream_head(more: Headers = ()) -> ASGIApp:
+async def send_head(send: Send, more: Headers = ()) -> None:
     """What HEAD asks of a stream."""
-
-    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
-        await start_stream(more)(send)
-        await send({"type": "http.response.body", "body": b""})
-
-    return answer
+    await start_stream(more)(send)
+    await send({"type": "http.response.body", "body": b""})
 
 
 async def no_more(scope: Scope, receive: Receive, send: Send) -> None:

@@ -21,12 +21,11 @@ def routes(stream: StreamRoutes, callers: Callers, history: History) -> list[Bas
     answers = ChatAnswers(callers, history)
 
     def chat(request: Request, caller: Principal) -> Lookup:
-        owner = caller.known_subject()
         chat_id = names.check_id(request.path_params["chat_id"], "chat id")
         plan = plan_for(request)
 
         async def found() -> Plan | None:
-            channel = await answers.channel(caller, owner, chat_id, last_event_id(request))
+            channel = await answers.channel(caller, chat_id, last_event_id(request))
             return None if channel is None else plan(channel)
 
         return found

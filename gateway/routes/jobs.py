@@ -62,10 +62,10 @@ def new_job(body: object) -> dict[str, Any]:
     names.check_id(given["kind"], "kind")
     if "owner" in given:
         names.check_id(given["owner"], "owner")
-    if "chat" in given:
+    if given["kind"] == names.ANSWER or "chat" in given:
+        if given["kind"] != names.ANSWER or not {"chat", "owner"} <= given.keys():
+            raise BadRequest(f"An answer is given in somebody's chat: give kind {names.ANSWER}, chat and owner.")
         names.check_id(given["chat"], "chat")
-        if given["kind"] != names.ANSWER or "owner" not in given:
-            raise BadRequest(f"A job with a chat is an answer: its kind must be {names.ANSWER}, and it needs an owner.")
     return given
 
 

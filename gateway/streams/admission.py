@@ -101,8 +101,6 @@ class AdmittingRoute(ABC):
     ) -> ASGIApp | None:
         """As :meth:`_serve`, for a caller who may have the stream."""
         parts, scope = self._parts, request.scope
-        if scope["method"] == "HEAD":
-            return responses.stream_head(self._encoder.headers)
         if parts.streams.draining:
             raise Refused(Closing.DRAINING)
         if not parts.subscriptions.up:
@@ -119,6 +117,9 @@ class AdmittingRoute(ABC):
                 plan = asked if isinstance(asked, Plan) else await asked()
                 if plan is None:
                     return responses.no_more
+                if scope["method"] == "HEAD":
+                    await responses.send_head(send, self._encoder.headers)
+                    return None
                 place = CountedStream(key, plan.counted)
                 await self._enter(place)
                 try:

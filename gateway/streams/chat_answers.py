@@ -12,16 +12,17 @@ from publisher import channels as names
 
 
 class ChatAnswers:
-    """The answers of all chats; each chat is its owner's."""
+    """The answers of all chats; each chat is its owner's, so that who is nobody has none."""
 
     def __init__(self, callers: Callers, history: History) -> None:
         self._callers = callers
         self._history = history
 
-    async def channel(self, caller: Principal, owner: str, chat_id: str, position: str) -> str | None:
-        """The channel of the answer that there is to be streamed; None where there is none, or not for this caller.
-        Raises :class:`~gateway.exceptions.StoreDown`."""
-        job_id = await self._answer(owner, chat_id, position)
+    async def channel(self, caller: Principal, chat_id: str, position: str) -> str | None:
+        """The channel of the answer that there is to be streamed in the caller's chat; None alike where there is none,
+        and where it is not for this caller. Raises :class:`~gateway.exceptions.StoreDown`."""
+        owner = caller.subject
+        job_id = None if owner is None else await self._answer(owner, chat_id, position)
         channel = None if job_id is None else names.job_channel(job_id)
         return channel if channel is not None and self._callers.may_read(caller, channel, owner) else None
 

@@ -61,6 +61,8 @@ def create_job(options: Options, step: Step) -> Flow[jobs.Job]:
     job = yield from find_job(options, step.job_id)
     if job is None or job.owner != step.owner or jsontext.dump(job.kind) != step.changes["kind"]:
         raise JobExists(step.job_id, f"There is a job {step.job_id} of another kind or owner; use another id.")
+    if step.chat and job.chat != step.chat:
+        raise JobExists(step.job_id, f"The job {step.job_id} is no answer of this chat; use another id.")
     return job
 
 
@@ -90,9 +92,7 @@ def create_answer(options: Options, step: Step) -> Flow[str]:
 
     Raises :class:`JobExists` for any other job.
     """
-    job = yield from create_job(options, step)
-    if job.chat is not None and job.chat != step.chat:
-        raise JobExists(step.job_id, f"The answer {step.job_id} is one of another chat; use another id.")
+    yield from create_job(options, step)
     return step.job_id
 
 

@@ -43,8 +43,8 @@ def write(store: MemoryStore, call: Call) -> list[Any]:
 
 def refuse_to_open(state: dict[str, bytes], chat: bytes | None, worker: object) -> list[Any] | None:
     """What ``job.lua`` says to whoever must not take up an answer."""
-    if chat is not None and state.get("chat", chat) != chat:
-        return [b"chat", state["chat"]]
+    if chat is not None and state.get("chat") != chat:
+        return [b"chat", state.get("chat", b"null")]
     if state["status"] == b'"active"' and state.get("worker") not in (None, worker):
         return [b"held"]
     return None

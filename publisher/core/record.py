@@ -109,7 +109,7 @@ class JobRecord:
         elif outcome.verdict == "kind":
             self.refused = f"The job {self.job_id} is of kind {outcome.detail}. Use that kind, or a new id."
         elif outcome.verdict == "chat":
-            self.refused = f"The answer {self.job_id} is one of another chat. Use that chat, or a new id."
+            self.refused = f"The job {self.job_id} is no answer of this chat. Use its own chat, or a new id."
         elif outcome.verdict == "held":
             self.refused = f"The answer {self.job_id} is being written by another worker; only one may."
         elif outcome.verdict in ("long", "behind", "ahead"):

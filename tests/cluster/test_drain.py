@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack
 
 from publisher import Publisher
 from tests.support.eventsource import EventSource
+from tests.support.http1 import request
 from tests.support.meter import Meter
 from tests.support.node import Node
 from tests.support.tokens import token
@@ -64,6 +65,8 @@ async def test_a_draining_node_refuses_new_streams_softly(start_node: Callable[.
         async with EventSource(node.base, path, token=_reader(), headers={"Accept": "*/*"}) as fetched:
             await fetched.wait_stopped()
             assert fetched.status == 503 and "retry-after" in fetched.response_headers
+        head = await request(node.base, path, method="HEAD", headers={"Authorization": f"Bearer {_reader()}"})
+        assert (head.status, head.body) == (503, b"")
         node.terminate()  # a second signal cuts the drain short
         assert await asyncio.to_thread(node.wait) == 0
 

@@ -23,8 +23,7 @@ own-jobs     401      401  200      200      200    200      200      200      2
 ann-job      401/404  401  404      200      200    404      404      200      200  404      200     404    200    403
 free-job     401/200  401  200      200      200    200      200      200      200  200      200     404    200    403
 no-job       401/404  401  404      404      404    404      404      404      404  404      -       404    404    403
-chat         401      401  204      200      204    204      204      204      204  401      200     204    204    403
-ai-chat      401/204  401  204      200      204    204      204      204      204  204      200     204    204    403
+chat         401/204  401  204      200      204    204      204      204      204  204      200     204    204    403
 ai-answer    401/404  401  404      200      200    404      404      200      200  404      200     404    200    403
 ai-stop      401      401  200      200      200    200      200      200      200  401      403     403    403    403
 client       401/200  401  403/200  200      200    403/200  403/200  403/200  200  403/200  200     403    200    403
@@ -141,7 +140,7 @@ CALLS: Final = [
     *_of_a_job("free-job", "free"),
     *_of_a_job("no-job", "missing"),
     Case("chat", "GET", "/v1/chats/{chat_id}/events", "/v1/chats/ann-chat/events", ("job:ann-answer",)),
-    Case("ai-chat", "GET", _AI, "/api/chat/ann-chat/stream", ("job:ann-answer",)),
+    Case("chat", "GET", _AI, "/api/chat/ann-chat/stream", ("job:ann-answer",)),
     Case("ai-answer", "GET", _AI, "/api/chat/ann-chat/stream?answer=ann-answer", ("job:ann-answer",)),
     Case("ai-stop", "POST", "/api/chat/{chat_id}/stop", "/api/chat/nothing/stop", body={}),
     Case("client", "GET", "/v1/clients/{client_id}/events", "/v1/clients/ann/events", _CLIENT),

@@ -100,8 +100,19 @@ async def test_nothing_to_stream_is_204_alike(node: Node, publisher: Publisher, 
     assert await status(EventSource(node.base, f"/v1/chats/{name}/events")) == 401
     for bad in ("%2E", "%2e%2e", "a%20b", "a%7Bb%7D", "x" * 201, "%ff", "a%0ab"):
         assert await status(of_chat(node, bad)) == 400, bad
-    answer_ = await request(node.base, f"/v1/chats/{name}/events", method="HEAD", headers=_bearer("ann"))
-    assert answer_.status == 200
+
+
+@pytest.mark.parametrize("path", ["/v1/chats/{chat}/events", "/api/chat/{chat}/stream"])
+async def test_head_says_of_a_chat_what_get_says(node: Node, publisher: Publisher, name: str, path: str) -> None:
+    async def head(sub: str = "ann") -> int:
+        headers = _bearer(sub) if sub else {}
+        return (await request(node.base, path.replace("{chat}", name), method="HEAD", headers=headers)).status
+
+    assert await head() == 204
+    with publisher.answer(name, owner="ann") as answer:
+        answer.text("a")
+        assert (await head(), await head("eve"), await head("")) == (200, 204, 401)
+    assert await head() == 204
 
 
 def _bearer(sub: str) -> dict[str, str]:
@@ -195,8 +206,9 @@ async def test_answers_that_may_not_be_written_say_so(api: Api, publisher: Publi
         long = await api.publisher("PATCH", f"/v1/jobs/{name}-l", {"text": "x" * (MIB - 1000)})
     assert long.status == 413
     assert (await api.publisher("PATCH", f"/v1/jobs/{name}-l", {"text": "y" * 1000})).status == 200
-    for new in ({"kind": "k", "owner": "ann"}, {"kind": "answer"}):
-        made = await api.publisher("POST", "/v1/jobs", {"job_id": f"{name}-m", "chat": "c", **new})
+    whole = {"kind": "answer", "owner": "ann", "chat": "c"}
+    for lacks in ({**whole, "kind": "k"}, {"kind": "answer", "chat": "c"}, {"kind": "answer", "owner": "ann"}):
+        made = await api.publisher("POST", "/v1/jobs", {"job_id": f"{name}-m", **lacks})
         assert made.status == 400
 
 

@@ -155,12 +155,14 @@ async def test_an_answer_is_its_owners(node: Node, publisher: Publisher, name: s
     """A chat of the same id is another chat of another owner's, and nobody is told that there is one."""
     publisher.create_answer(name, owner="ann", job_id=f"{name}-a")
     publisher.create_job(f"{name}-j", kind="media", owner="ann")
+    publisher.create_job(f"{name}-k", kind="answer", owner="ann")
     for path, sub, status in (
         (f"/api/chat/{name}/stream", "bob", 204),
         (f"/api/chat/{name}-none/stream", "ann", 204),
         (f"/api/chat/{name}/stream?answer={name}-a", "bob", 404),
         (f"/api/chat/{name}/stream?answer={name}-none", "ann", 404),
         (f"/api/chat/{name}/stream?answer={name}-j", "ann", 404),
+        (f"/api/chat/{name}/stream?answer={name}-k", "ann", 404),
         (f"/api/chat/{name}-other/stream?answer={name}-a", "ann", 404),
         (f"/api/chat/{name}/stream?answer=", "ann", 400),
         ("/api/chat/a%7Bb/stream", "ann", 400),

@@ -346,6 +346,7 @@ async def test_head_asks_for_the_head(hub: HubClient, topic: str) -> None:
     answer = await request(hub.base, f"{PATH}?{urlencode({'topic': topic})}", method="HEAD")
     assert answer.status == 200
     assert answer.headers["content-type"] == "text/event-stream; charset=utf-8"
+    assert answer.headers["link"] == f'<{hub.base}{PATH}>; rel="mercure"'
 
 
 async def test_streams_count_in_the_metrics_as_mercure(hub: HubClient, topic: str) -> None:

@@ -255,13 +255,24 @@ async def test_an_answer_has_one_writer(face: Any, redis_url: str, prefix: str) 
                 await begun(pub.answer("c", owner="ann", job_id="j"))
             with pytest.raises(JobExists):
                 await done(pub.update_job("j", text="theirs"))
-            with pytest.raises(JobExists, match="another chat"):
+            with pytest.raises(JobExists, match="no answer of this chat"):
                 await begun(pub.answer("d", owner="ann", job_id="j"))
             with pytest.raises(JobExists, match="another owner"):
                 await begun(pub.answer("c", owner="bob", job_id="j"))
         assert (await done(pub.get_job("j"))).text == "mine"
         with pytest.raises(JobFinished):
             await begun(pub.answer("c", owner="ann", job_id="j"))
+
+
+async def test_a_job_that_is_given_in_no_chat_is_taken_up_in_none(face: Any, redis_url: str, prefix: str) -> None:
+    async with within(face.from_url(redis_url, prefix=prefix)) as pub:
+        await done(pub.create_job("j", kind="answer", owner="ann"))
+        for chat in ("c", "d"):
+            with pytest.raises(JobExists, match="no answer of this chat"):
+                await done(pub.create_answer(chat, owner="ann", job_id="j"))
+            with pytest.raises(JobExists, match="no answer of this chat"):
+                await begun(pub.answer(chat, owner="ann", job_id="j"))
+        assert (await done(pub.get_job("j"))).status == "pending"
 
 
 async def test_the_worker_that_lost_its_hold_is_refused(face: Any, redis_url: str, prefix: str) -> None:

@@ -214,7 +214,7 @@ async def viewers(node: Node, pub: Publisher, admin: Any) -> None:
             await client.next_of_type("hello")
             assert (await api.call("POST", "/v1/tickets", {"channels": ["client:ann"]}, sub="ann")).status == 200
             assert (await api.publisher("POST", "/v1/jobs", {"job_id": "h", "kind": "k", "owner": "ann"})).status == 201
-            answer = {"job_id": "a", "kind": "answer", "owner": "ann"}
+            answer = {"job_id": "a", "kind": "answer", "owner": "ann", "chat": "c"}
             assert (await api.publisher("POST", "/v1/jobs", answer)).status == 201
             assert (await api.publisher("PATCH", "/v1/jobs/a", {"text": "words"})).status == 200
             assert (await api.call("GET", "/v1/jobs/a", sub="ann")).json["text"] == "words"

@@ -11,7 +11,7 @@
 -- Reply: {'ok', epoch, seq, status(JSON), attempt, paused(JSON or ''), (uid type data) for each event}
 --        | {'finished', status(JSON)} | {'missing'} | {'exists', status(JSON)} | {'owner', owner(JSON)}
 --        | {'kind', kind(JSON)} (open: the job there is of another kind)
---        | {'chat', chat(JSON)} (open: the answer there is another chat's) | {'held'} (open: another worker writes it)
+--        | {'chat', chat(JSON)} (open: the job there is no answer of this chat) | {'held'} (open: another worker writes it)
 --        | {'leased', ms} (expire: look again after so long; -1: there is no lease to run out)
 local MAX_ITEMS = 1000
 local RUN_STATE_S = 2592000                                        -- 30 days since its last event
@@ -155,7 +155,7 @@ if status then
   if op == 'open' and known[3] == '"answer"' then
     -- Its text has one writer. Other jobs may be taken over: the queue runs a lost task again before its lease is over.
     local is = call('HMGET', state, 'chat', 'worker', 'lease_until')
-    if given('chat') and is[1] and is[1] ~= given('chat') then return { 'chat', is[1] } end
+    if given('chat') and is[1] ~= given('chat') then return { 'chat', is[1] or 'null' } end
     if status == '"active"' and is[2] and is[2] ~= worker
       and (not is[3] or tonumber(now) < (tonumber(is[3]) or 0)) then return { 'held' } end
   end
