@@ -64,7 +64,8 @@ class AnswerHandle(JobHandle):
 
     def stream(self, model: Iterable[Any]) -> None:
         """Append all that a model says: pieces of text, dicts as :meth:`part` takes them, and what the libraries of
-        OpenAI and Anthropic stream. However it ends, the model's generator is closed."""
+        OpenAI and Anthropic stream. However it ends, the model's generator is closed; where the answer is cancelled,
+        at the model's next piece: no thread can call another back that waits for a socket."""
         reader = ModelReader()
         try:
             for said in model:

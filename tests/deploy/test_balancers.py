@@ -97,6 +97,9 @@ async def test_streams_outlive_their_nodes_and_browsers_the_time_without_any(
                 assert source.status in (502, 503)
             else:
                 assert source.status == 200 and source.retry_ms == 10_000
+        async with EventSource(balancer.base, "/api/chat/c/stream?answer=a") as chat:
+            await chat.wait_stopped()
+            assert chat.status in (502, 503, 504)
         staying.start()
         await until(served, "the node to be back")
         await opened()

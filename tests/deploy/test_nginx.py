@@ -61,13 +61,22 @@ async def test_a_draining_node_gets_no_stream_and_without_any_node_a_browser_com
         assert refused.status == 200 and refused.retry_ms is not None and refused.retry_ms >= 5000
         assert closing.type == "stream.close" and closing.json()["reason"] == "draining"
         assert (await opened("*/*")).status == 503
+        assert await of_chat(nginx) == 503
         for node in nodes:
             node.kill()
         alone = await (await opened()).wait_stopped()
         assert alone.status == 200 and alone.retry_ms is not None and 5000 <= alone.retry_ms <= 20000
         assert (await opened("*/*")).status == 503
+        assert await of_chat(nginx) == 503
         posted = await request(nginx.base, "/v1/events", method="POST", body=b"{}")
         assert posted.status == 503
+
+
+async def of_chat(nginx: Nginx) -> int:
+    """How somebody is refused who takes every clean end for the end of an answer."""
+    async with EventSource(nginx.base, "/api/chat/c/stream?answer=a") as chat:
+        await chat.wait_stopped()
+    return chat.status
 
 
 async def test_events_arrive_at_once_compressed_and_what_is_inner_stays_inside(
@@ -110,6 +119,7 @@ async def test_who_asks_too_often_is_told_to_come_back(start_node: Callable[...,
         async with EventSource(nginx.base, PATH) as source:
             await source.wait_stopped()
             assert source.status == 200 and source.retry_ms is not None and source.retry_ms >= 5000
+        assert await of_chat(nginx) == 503
 
 
 def test_it_speaks_http2_with_tls_and_only_for_its_name(start_node: Callable[..., Node], tmp_path: Path) -> None:
