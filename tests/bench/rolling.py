@@ -24,7 +24,7 @@ from tests.bench.progress import show
 from tests.support.broker import Broker
 from tests.support.eventsource import EventSource
 from tests.support.nginx import Nginx
-from tests.support.node import Node
+from tests.support.node import SERVE, Node
 from tests.support.waiting import until
 
 PREFIX: Final = "rolling"
@@ -91,7 +91,7 @@ def restarted(clients: int, drain_s: float, rest_s: float = REST_S, **settings: 
         folder = parts.enter_context(tempfile.TemporaryDirectory(prefix="sse-rolling-"))
         broker = parts.enter_context(Broker())
         given = {**SETTINGS, "DRAIN_S": drain_s, **settings}
-        nodes = [parts.enter_context(Node(broker.url, PREFIX, **given)) for _ in range(NODES)]
+        nodes = [parts.enter_context(Node(broker.url, PREFIX, command=SERVE, **given)) for _ in range(NODES)]
         nginx = parts.enter_context(Nginx(Path(folder), *(node.port for node in nodes)))
         return asyncio.run(_watched(nginx.base, broker.url, nodes, clients, rest_s))
 

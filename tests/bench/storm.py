@@ -19,7 +19,7 @@ from gateway.bench.target import Target, look_up
 from gateway.bench.viewers import Viewers
 from tests.bench.scaling_model import Storm, storm
 from tests.support.broker import Broker
-from tests.support.node import Node
+from tests.support.node import SERVE, Node
 
 LOOK_S = 0.1
 GIVE_UP_S = 90.0
@@ -40,8 +40,8 @@ def main() -> None:
     }
     with (
         Broker() as broker,
-        Node(broker.url, "storm", CONNECT_RATE_PER_S=given.rate, **settings) as staying,
-        Node(broker.url, "storm", CONNECT_RATE_PER_S=0, **settings) as leaving,
+        Node(broker.url, "storm", command=SERVE, CONNECT_RATE_PER_S=given.rate, **settings) as staying,
+        Node(broker.url, "storm", command=SERVE, CONNECT_RATE_PER_S=0, **settings) as leaving,
     ):
         seen = asyncio.run(watch(given.streams, staying, leaving, drain=given.drain))
     plan = Storm(given.streams, 1, rate_per_s=given.rate, over_s=9.0 if given.drain else 0.0, one_user=True)

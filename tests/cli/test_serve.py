@@ -11,7 +11,7 @@ from collections.abc import Callable
 from tests.support.broker import Broker
 from tests.support.eventsource import EventSource
 from tests.support.http1 import request
-from tests.support.node import Node
+from tests.support.node import SERVE, Node
 from tests.support.ports import free_port
 from tests.support.tokens import token
 from tests.support.waiting import until
@@ -19,7 +19,7 @@ from tests.support.waiting import until
 
 async def test_a_node_without_redis_starts_and_is_ready_as_soon_as_redis_is_there() -> None:
     broker = Broker(port=free_port())
-    node = Node(broker.url, ANONYMOUS="read")
+    node = Node(broker.url, command=SERVE, ANONYMOUS="read")
     with contextlib.closing(broker), contextlib.closing(node):
         node.start(wait_ready=False)
         await until(lambda: node.readyz() == 503, "an answer")

@@ -22,7 +22,7 @@ from tests.cluster.trail import Trail
 from tests.cluster.truth import Truth
 from tests.cluster.views import FETCHED, FINAL, PLAIN, VIEWS, View
 from tests.cluster.watcher import Watcher, Watchers
-from tests.support.node import SERVE, Node
+from tests.support.node import Node
 from tests.support.tokens import token
 from tests.support.waiting import until
 
@@ -193,7 +193,7 @@ async def running_world(
                 Node(
                     backend.node_url(index),
                     prefix,
-                    command=command if moving_clock else SERVE,
+                    command=command if moving_clock else None,
                     **{**SETTINGS, **settings},
                 )
             )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import contextlib
 import http.client
 import os
 import signal
@@ -16,12 +17,19 @@ from types import TracebackType
 from typing import Self
 
 from tests.support.ports import HOST, free_port
+from tests.support.template import TEMPLATES, USABLE, Fork
 from tests.support.tokens import SECRET
 from tests.support.waiting import POLL_S
 
 ROOT = Path(__file__).parents[2]
 START_S = 60
 STOP_S = 120
+SIGNALS = 3
+"""With the third one a node waits for nothing any more."""
+SIGNALS_APART_S = 0.2
+STOP_MEASURED_S = 10
+MEASURED = "COVERAGE_PROCESS_CONFIG"
+"""The variable by which coverage reaches the processes of tests."""
 TRIES = 5
 SERVE = (sys.executable, "-m", "gateway", "serve")
 
@@ -36,23 +44,25 @@ class NodeError(Exception):
 
 
 class Node:
-    """``python -m gateway serve`` on a free loopback port. ``settings`` are names without ``GATEWAY_``.
+    """A node on a free loopback port: a fork of the template, or ``command``, such as :data:`SERVE`.
 
+    ``settings`` are names without ``GATEWAY_``.
     Tokens are verified with :data:`tests.support.tokens.SECRET` unless the settings say otherwise. The port stays the
     same over restarts.
     """
 
     def __init__(
-        self, redis_url: str, prefix: str = "sse", *, command: Sequence[str] = SERVE, **settings: object
+        self, redis_url: str, prefix: str = "sse", *, command: Sequence[str] | None = None, **settings: object
     ) -> None:
         self.port = 0
-        self._command = [*command, "--host", HOST]
+        self._command = command
         given = {"REDIS_URL": redis_url, "REDIS_PREFIX": prefix, **settings}
         if not {"JWT_KEY", "JWT_KEY_FILE", "JWKS_URL"} & given.keys():
             given["JWT_KEY"] = SECRET
         self._settings = {f"GATEWAY_{name}": str(value) for name, value in given.items()}
         self._log = tempfile.NamedTemporaryFile(prefix="sse-node-", suffix=".log")  # noqa: SIM115 (closed by close)
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: subprocess.Popen[bytes] | Fork | None = None
+        self._measured = False
 
     @property
     def base(self) -> str:
@@ -135,8 +145,11 @@ class Node:
         self._started().send_signal(signal.SIGCONT)
 
     def close(self) -> None:
-        """Kill it where it still runs, and forget its log. May be called twice."""
-        if self._process is not None and self._process.poll() is None:
+        """End it where it still runs, and forget its log. May be called twice.
+
+        It is killed, unless it is measured: only a process that ends by itself saves what it has run.
+        """
+        if self._process is not None and (not self._measured or not self._has_stopped()):
             self.kill()
         atexit.unregister(self.close)
         self._log.close()
@@ -153,18 +166,37 @@ class Node:
     ) -> None:
         self.close()
 
-    def _started(self) -> subprocess.Popen[bytes]:
+    def _started(self) -> subprocess.Popen[bytes] | Fork:
         if self._process is None:
             raise NodeError("The node was not started; call start() first.")
         return self._process
 
+    def _has_stopped(self) -> bool:
+        """Have it stop without a drain; whether it did."""
+        self.thaw()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            for _ in range(SIGNALS):
+                self.terminate()
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    self._started().wait(SIGNALS_APART_S)
+                    return True
+            self._started().wait(STOP_MEASURED_S)
+            return True
+        return False
+
     def _spawn(self) -> None:
         kept = {name: value for name, value in os.environ.items() if not name.startswith("GATEWAY_")}
+        environ = {**kept, **self._settings, "PYTHONUNBUFFERED": "1"}
+        self._measured = MEASURED in environ
+        place = ("--host", HOST, "--port", str(self.port))
         atexit.register(self.close)
+        if self._command is None and USABLE:
+            self._process = next(TEMPLATES).fork(["serve", *place], environ, self._log.fileno())
+            return
         self._process = subprocess.Popen(
-            [*self._command, "--port", str(self.port)],
+            [*(self._command or SERVE), *place],
             cwd=ROOT,
-            env={**kept, **self._settings, "PYTHONUNBUFFERED": "1"},
+            env=environ,
             stdin=subprocess.DEVNULL,
             stdout=self._log,
             stderr=subprocess.STDOUT,
