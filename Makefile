@@ -44,6 +44,8 @@ stack: .venv/.dev tools
 	$(BIN)/python -m tests.stack $(ARGS)
 
 # Half of the tests' time is waiting: one worker more than cores keeps them busy. ARGS="-n 0" runs without workers.
+# Images for containers like to forbid Python to keep what it has compiled; here it starts more than a thousand times.
+test: export PYTHONDONTWRITEBYTECODE =
 test: lint tools tests/js/node_modules/.stamp build/proxies/.stamp
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup --cov --cov-report=term $(if $(ARGS),--cov-fail-under=0) $(ARGS)
 	$(if $(ARGS),,$(MAKE) test-redis-py test-arq)

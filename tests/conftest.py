@@ -6,6 +6,7 @@ import contextlib
 import os
 import secrets
 import signal
+import zlib
 from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack
 
@@ -13,7 +14,7 @@ import hypothesis
 import pytest
 
 from tests.support.broker import Broker
-from tests.support.node import Node
+from tests.support.node import MEASURED, Node
 from tests.support.publishers import Reader
 
 # A shell that runs `make test &` ignores SIGINT for it, nohup SIGHUP; the programs that are tested would do as well.
@@ -30,11 +31,14 @@ with contextlib.suppress(ImportError, ValueError, OSError):  # not on Windows
     if 0 < _soft < _most:
         resource.setrlimit(resource.RLIMIT_NOFILE, (_most, _hard))
 
-MEASURED = "COVERAGE_PROCESS_CONFIG"
-"""The variable by which coverage reaches the processes of tests."""
+UNMEASURED_FOLDERS = tuple(f"tests/{name}/" for name in ("cluster", "browser", "js", "deploy", "docs", "bench", "fuzz"))
+"""What runs here looks for what goes wrong in lines that the other folders run, or at files that are no code. Being
+measured would make its nodes start and run at half their speed."""
 
 ONCE_MORE = pytest.StashKey[bool]()
 """On a test that has run with other parameters before."""
+
+ONE_BROWSER = "tests/browser/"
 
 IN_CI = os.environ.get("CI") == "true"
 
@@ -95,17 +99,40 @@ def start_node(redis_url: str, prefix: str) -> Iterator[Callable[..., Node]]:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Properties are not measured: hundreds of examples over the same lines, each at twice the time. Nor are the
-    processes of a command's test with its second parameters and all that follow: being measured costs each of them as
-    much as what it does."""
+    """Files that wait for clocks come among those that compute, so that several workers fill the cores at all times.
+
+    Nothing in :data:`UNMEASURED_FOLDERS` is measured. Nor are properties: hundreds of examples over the same lines,
+    each at twice the time. Nor are the processes of a command's test with its second parameters and all that follow:
+    being measured costs each of them as much as what it does.
+    """
+    items.sort(key=_place)
     seen: set[object] = set()
     for item in items:
         function = getattr(item, "function", item)
-        if hypothesis.is_hypothesis_test(getattr(item, "obj", None)):
+        if not is_measured(item) or hypothesis.is_hypothesis_test(getattr(item, "obj", None)):
             item.add_marker("no_cover")
         elif function in seen and item.nodeid.startswith("tests/cli/"):
             item.stash[ONCE_MORE] = True
         seen.add(function)
+
+
+def is_measured(item: pytest.Item) -> bool:
+    return not item.nodeid.startswith(UNMEASURED_FOLDERS)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Around the fixtures of all scopes, whose processes are not measured either."""
+    with pytest.MonkeyPatch.context() as patch:
+        if not is_measured(item):
+            patch.delenv(MEASURED, raising=False)
+        return (yield)
+
+
+def _place(item: pytest.Item) -> int:
+    """Any order, but the same in every process; a folder whose tests share a browser stays together."""
+    path = item.nodeid.partition("::")[0]
+    return zlib.crc32((ONE_BROWSER if path.startswith(ONE_BROWSER) else path).encode())
 
 
 @pytest.fixture(autouse=True)

@@ -66,7 +66,7 @@ def nodes(broker: Broker) -> Iterator[list[Node]]:
 
 
 async def test_an_answer_survives_a_killed_node_and_a_crash_of_redis(
-    nodes: list[Node], broker: Broker, unmeasured: None, request: pytest.FixtureRequest
+    nodes: list[Node], broker: Broker, request: pytest.FixtureRequest
 ) -> None:
     """A viewer that saw all of it has every piece once; one whose history was lost is told the whole anew."""
     page = Page()

@@ -13,8 +13,6 @@ from tests.cluster.faults.catalogue import FAULTS
 from tests.cluster.faults.fault import ClusterFault, Hold
 from tests.cluster.world import running_world
 
-# What recovers from faults runs in other tests too: coverage would only make the load twice as dear.
-
 ORDERS = {"rate": 12, "steps": 25}
 
 
