@@ -218,6 +218,8 @@ class _JobStep:
         state, pending = self.store.new_state(self.key), self._status() == b'"pending"'
         if self.args.op == "open" and self.args.worker_json:
             state["worker"] = _bytes(self.args.worker_json)
+        elif self.args.op == "open" and pending and state["kind"] == b'"answer"':
+            state.pop("worker", None)
         if self.args.op in ("open", "progress") and pending:
             self._start(state)
         if self.args.op == "open" and pending:

@@ -247,9 +247,10 @@ async def test_a_chat_remembers_its_newest_answers_only(face: Any, redis_url: st
     assert reader.client.ttl(key) > 86_400
 
 
-async def test_an_answer_has_one_writer(face: Any, redis_url: str, prefix: str) -> None:
+@pytest.mark.parametrize("lease_s", [30, None])
+async def test_an_answer_has_one_writer(face: Any, redis_url: str, prefix: str, lease_s: float | None) -> None:
     async with within(face.from_url(redis_url, prefix=prefix)) as pub:
-        async with within(pub.answer("c", owner="ann", job_id="j")) as answer:
+        async with within(pub.answer("c", owner="ann", job_id="j", lease_s=lease_s)) as answer:
             await done(answer.text("mine"))
             with pytest.raises(JobExists, match="another worker"):
                 await begun(pub.answer("c", owner="ann", job_id="j"))
@@ -293,6 +294,20 @@ async def test_the_worker_that_lost_its_hold_is_refused(face: Any, redis_url: st
                 await begun(other.answer("c", owner="ann", job_id="j"))
         await done(second.complete())
         assert (await done(pub.get_job("j"))).text == "so far, and on"
+
+
+@pytest.mark.parametrize("lease_s", [30, None])
+async def test_somebody_without_a_hold_goes_on_where_the_worker_left(
+    face: Any, redis_url: str, prefix: str, lease_s: float | None
+) -> None:
+    """The worker itself is refused from then on."""
+    async with within(face.from_url(redis_url, prefix=prefix)) as pub:
+        first = await begun(pub.answer("c", owner="ann", job_id="j", lease_s=lease_s))
+        await done(first.text("so far"))
+        await done(first.retrying("the machine goes down"))
+        await done(pub.update_job("j", text=", and on"))
+        await done(pub.update_job("j", text=" to the end", status="completed"))
+        assert (await done(pub.get_job("j"))).text == "so far, and on to the end"
 
 
 async def test_text_that_redis_lost_is_written_again(face: Any, redis_url: str, prefix: str, reader: Reader) -> None:
@@ -516,10 +531,14 @@ async def test_the_fake_writes_answers_as_the_real_one_does(fake: Any, redis_url
             with pytest.raises(JobExists) as caught:
                 await done(pub.update_job("new", text="z"))
             said.append(str(caught.value))
+        left = await begun(pub.answer("d", owner="ann", job_id="left"))
+        await done(left.text("so far"))
+        await done(left.retrying("down"))
+        await done(pub.update_job("left", text=", and on"))
         async with within(pub.job("plain", kind="k")):
             with pytest.raises(ValueError, match="no answer"):
                 await done(pub.update_job("plain", text="z"))
-        for job_id in ("old", "new"):
+        for job_id in ("old", "left", "new"):
             job = await done(pub.get_job(job_id))
             said.append((job.status, job.chat, job.text, job.parts, job.error))
         return said

@@ -25,7 +25,8 @@ local function append_pieces(ch, a, limit, from, to)
   if status ~= '"active"' and status ~= '"pending"' then return { 'finished', status } end
   if known[2] ~= '"answer"' then return { 'kind', known[2] or 'null' } end
   if known[3] and known[3] ~= a.worker then
-    if a.worker ~= '' or tonumber(now) < (tonumber(known[4]) or 0) then return { 'held' } end
+    local held = not known[4] or tonumber(now) < (tonumber(known[4]) or 0)  -- without a lease, to the end
+    if a.worker ~= '' or (held and status == '"active"') then return { 'held' } end
   end
   if status == '"pending"' then return { 'pending' } end
   if a.expected >= 0 and a.expected ~= bytes then return { a.expected > bytes and 'behind' or 'ahead', bytes } end

@@ -176,10 +176,16 @@ end
 -- The worker that has a job renews its lease (lease.lua). A job may be taken over: the queue runs a lost task again
 -- before its lease has run out, and then the old worker's renewals are refused.
 local function take_lease()
-  if worker == '' then return end
+  if worker == '' then
+    -- Somebody without a name takes up an answer that its worker has left.
+    if known[3] == '"answer"' and status == '"pending"' then call('HDEL', state, 'worker') end
+    return
+  end
   set('worker', worker)
   if lease_ms ~= '0' then
     set('lease_ms', lease_ms, 'lost', lost, 'lease_until', string.format('%.0f', tonumber(now) + tonumber(lease_ms)))
+  else
+    call('HDEL', state, 'lease_ms', 'lost', 'lease_until')  -- those of the worker before
   end
   call('HDEL', state, 'suspected')
 end
