@@ -68,7 +68,9 @@ class Fork:
         self.send_signal(signal.SIGKILL)
 
     def _has_ended(self, timeout: float | None) -> bool:
-        return bool(select.select([self._ended], [], [], timeout)[0])
+        ended = select.poll()  # a test with a crowd of clients has more files than select can name
+        ended.register(self._ended, select.POLLIN)
+        return bool(ended.poll(None if timeout is None else timeout * 1000))
 
     def _bury(self) -> int:
         self.returncode = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import signal
@@ -69,6 +70,13 @@ def test_it_is_a_child_of_the_test_in_its_group_with_the_usual_signals(template:
         fork.kill()
     assert fork.wait(60) == fork.poll() == -signal.SIGKILL
     fork.send_signal(signal.SIGTERM)
+
+
+def test_the_test_may_have_more_files_than_select_knows(template: Template, tmp_path: Path) -> None:
+    with contextlib.ExitStack() as files:
+        for _ in range(1100):
+            files.enter_context(open(os.devnull, "rb"))
+        assert forked(template, ["--version"], tmp_path / "out").wait(60) == 0
 
 
 def has_started(out: Path) -> bool:
