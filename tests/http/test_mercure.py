@@ -164,7 +164,6 @@ SELECTED = {
 
 @pytest.mark.parametrize(("query", "published", "comes"), SELECTED.values(), ids=SELECTED.keys())
 async def test_selectors_choose_topics(hub: HubClient, query: object, published: str, comes: bool) -> None:
-    """The assertions of the reference hub's conformance tests, and some more."""
     name = secrets.token_hex(6)
     pairs = query.items() if isinstance(query, dict) else query
     filled = [(field, value.format(name)) for field, value in pairs]  # type: ignore[attr-defined]
