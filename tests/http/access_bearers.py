@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator, Mapping
 from typing import Any, Final, NamedTuple
 
+from tests.http.access_calls import Case
 from tests.support.tokens import key_pair, raw_token, token
 
 ISSUER_KEY, OTHER_KEY = key_pair("RS256"), key_pair("RS256", number=1)
@@ -28,6 +29,16 @@ class Bearer(NamedTuple):
     headers: Mapping[str, str] = {}
     query: str = ""
     minted: str = ""
+    on_hub: bool = False
+    """The token has rights on the Mercure hub."""
+
+    def column_of(self, call: Case) -> str:
+        """The column of this bearer in the table that is the call's."""
+        if not call.of_hub:
+            return self.column
+        if not self.headers.get("Authorization", "").startswith("Bearer"):
+            return "nobody"
+        return "bad" if self.column == "bad" else "hub" if self.on_hub else "token"
 
 
 def issued(sub: str | None, **more: Any) -> str:
@@ -65,6 +76,8 @@ def _good(base: str, other_ticket: str) -> Iterator[Bearer]:
     yield Bearer(
         "stranger with patterns for nothing here", "eve", bearer(issued("eve", channels=["?ob:*", "job", "[j]*"]))
     )
+    rights = {"publish": ["*"], "subscribe": ["*"]}
+    yield Bearer("stranger with rights on the hub", "eve", bearer(issued("eve", mercure=rights)), on_hub=True)
     yield Bearer("owner", "ann", bearer(issued("ann")))
     yield Bearer("owner by cookie from the node's own page", "ann", cookie(issued("ann"), Origin=base))
     yield Bearer("publisher", "publish", bearer(issued("worker", scope="publish")))

@@ -8,6 +8,9 @@ the jobs and the client; ``publish``, ``stats`` and ``admin`` hold that scope; `
 and ``*``; ``no-sub`` has a token without subject; ``ticket`` is one of ann's for the very channels of the call,
 ``other`` one of hers for another channel; ``quiet`` is the administrator's cookie without an Origin, ``cross`` the
 same from another site's page.
+
+The Mercure hub has a table of its own, because it takes other tokens, and those only as a header here: ``token`` is any
+good one of the node's, whatever it may do there, and ``hub`` one with rights on the hub, which is eve's elsewhere.
 """
 
 from __future__ import annotations
@@ -46,10 +49,17 @@ mint-presence 401     401  403      403      200    403      200      403      2
 mint-all     401      401  200      200      200    200      200      200      200  200      403     403    403    403
 """
 
+HUB_TABLE: Final = """
+row          nobody   bad  token  hub
+hub-read     401/200  401  200    200
+hub-publish  401      401  403    200
+hub-list     401      401  403    200
+"""
+
 
 class Case(NamedTuple):
-    """One way to ask for something. ``{cell}`` in path and body is an id that no other try has; ``channels`` are those
-    that a ticket for this call is made for, and ``effect`` what an allowed call leaves behind in Redis."""
+    """One way to ask for something. ``{cell}`` in path, body and form is an id that no other try has; ``channels`` are
+    those that a ticket for this call is made for, and ``effect`` what an allowed call leaves behind in Redis."""
 
     row: str
     method: str
@@ -59,6 +69,12 @@ class Case(NamedTuple):
     body: dict[str, Any] | None = None
     effect: str = ""
     allowed: int = 200
+    form: str = ""
+
+    @property
+    def of_hub(self) -> bool:
+        """Whether the table of the Mercure hub is meant."""
+        return self.row.startswith("hub-")
 
 
 def expected(row: str, column: str, *, anonymous_reading: bool) -> str:
@@ -71,12 +87,12 @@ def rows() -> list[str]:
     return list(dict.fromkeys(row for row, _ in _CELLS))
 
 
-def _cells() -> dict[tuple[str, str], str]:
-    head, *lines = [line.split() for line in TABLE.strip().splitlines()]
+def _cells(table: str) -> dict[tuple[str, str], str]:
+    head, *lines = [line.split() for line in table.strip().splitlines()]
     return {(line[0], column): cell for line in lines for column, cell in zip(head[1:], line[1:], strict=True)}
 
 
-_CELLS: Final = _cells()
+_CELLS: Final = _cells(TABLE) | _cells(HUB_TABLE)
 
 _OF_A_JOB: Final = {
     "/v1/jobs/{job_id}": "/v1/jobs/{id}",
@@ -119,6 +135,8 @@ def _paused(owner: str, verb: str, paused: bool) -> Case:
 
 
 _AI: Final = "/api/chat/{chat_id}/stream"
+_HUB: Final = "/.well-known/mercure"
+_LIST: Final = f"{_HUB}/subscriptions"
 _CLIENT: Final = ("client:ann", "broadcast")
 
 _PAGE: Final = re.compile(r"/(client|admin|demo|chat)?|/static/.+")
@@ -130,7 +148,10 @@ def page(route: str) -> Case | None:
 
 
 CALLS: Final = [
-    *[Case("open", "GET", path, path) for path in ("/livez", "/readyz", "/openapi.json")],
+    *[
+        Case("open", "GET", path, path)
+        for path in ("/livez", "/readyz", "/openapi.json", f"/.well-known/oauth-protected-resource{_HUB}")
+    ],
     Case("metrics", "GET", "/metrics", "/metrics"),
     *[
         Case("own-jobs", "GET", path, path, ("user:ann",))
@@ -223,4 +244,10 @@ CALLS: Final = [
         "/v1/clients/{cell}?revoke=true",
         effect="revoked {cell}",
     ),
+    *[Case("hub-read", "GET", _HUB, f"{_HUB}?{query}") for query in ("topic=news", "match=news", "topic=*")],
+    Case("hub-publish", "POST", _HUB, _HUB, effect="event topic:{cell}", form="topic={cell}&data=x"),
+    Case("hub-list", "GET", _LIST, _LIST),
+    Case("hub-list", "GET", f"{_LIST}/{{first}}", f"{_LIST}/news"),
+    Case("hub-list", "GET", f"{_LIST}/{{first}}/{{second}}", f"{_LIST}/news/nobody", allowed=404),
+    Case("hub-list", "GET", f"{_LIST}/{{first}}/{{second}}/{{third}}", f"{_LIST}/exact/news/nobody", allowed=404),
 ]

@@ -53,6 +53,7 @@ COMMON: dict[str, Any] = {
     "CONNECT_RATE_PER_S": 0,
     "JOB_WAIT_S": 0,
     "LOG_LEVEL": "debug",
+    "MERCURE": "true",
 }
 KEY_SET: dict[str, Any] = {"ANONYMOUS": "deny", "QUERY_TOKENS": "false"}
 PEM: dict[str, Any] = {
@@ -60,6 +61,7 @@ PEM: dict[str, Any] = {
     "QUERY_TOKENS": "true",
     "JWT_KEY": ISSUER_KEY.public,
     "JWT_REQUIRE_SUB": "false",
+    "MERCURE_ANONYMOUS": "true",
 }
 
 
@@ -92,7 +94,7 @@ def publisher(place: Place) -> Iterator[Publisher]:
 
 
 async def production() -> Starlette:
-    node = InnerNode(Settings(jwt_key=SECRET), version="0", on_crash=lambda: None)
+    node = InnerNode(Settings(jwt_key=SECRET, mercure=True), version="0", on_crash=lambda: None)
     try:
         return create_app(node)
     finally:
@@ -125,7 +127,7 @@ def tries(bearers: list[Bearer], is_open: bool) -> Iterator[tuple[Case, Bearer]]
     first = {(call.method, call.route): call for call in reversed(calls())}.values()
     for who in bearers:
         for call in first if who.column == "bad" else calls():
-            if expected(call.row, who.column, anonymous_reading=is_open) != "-":
+            if expected(call.row, who.column_of(call), anonymous_reading=is_open) != "-":
                 yield call, who
 
 
@@ -181,16 +183,20 @@ class Table:
         path = call.path.replace("{cell}", cell)
         join = "&" if "?" in path else "?"
         body = json.dumps(call.body).replace("{cell}", cell).encode() if call.body is not None else b""
-        got = await ask(self._place.node.base, call.method, f"{path}{join}{query}", who.headers, body)
+        headers = dict(who.headers)
+        if call.form:
+            headers["Content-Type"] = "application/x-www-form-urlencoded"
+            body = call.form.replace("{cell}", cell).encode()
+        got = await ask(self._place.node.base, call.method, f"{path}{join}{query}", headers, body)
         self._judge(cell, call, who, got)
 
     def _judge(self, cell: str, call: Case, who: Bearer, got: Exchange) -> None:
-        wanted = expected(call.row, who.column, anonymous_reading=self._place.open)
+        wanted = expected(call.row, who.column_of(call), anonymous_reading=self._place.open)
         status = call.allowed if wanted == "200" else int(wanted)
         what = f"{who.name}: {call.method} {call.path.replace('{cell}', cell)}"
         if got.status != status:
             self.wrong.append(f"{what} was answered {got.status} instead of {status}: {got.body[:200]!r}")
-        if got.status == 401 and not got.headers.get("www-authenticate", "").startswith("Bearer "):
+        if got.status == 401 and got.headers.get("www-authenticate", "").partition(" ")[0] != "Bearer":
             self.wrong.append(f"{what} got a 401 without a challenge")
         if status >= 400 and MARKER.encode() in got.body:
             self.wrong.append(f"{what} was refused with what it may not read")
