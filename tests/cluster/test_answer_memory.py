@@ -24,7 +24,7 @@ async def test_the_states_of_viewers_who_have_gone_are_given_back(
     redis_url: str, prefix: str, start_node: Callable[..., Node]
 ) -> None:
     """Crowds that read nothing of a long answer come and go; what they were to get does not stay."""
-    node = start_node(MAX_CONNECTIONS_PER_USER=0, CONNECT_RATE_PER_S=0)
+    node = start_node(MAX_CONNECTIONS_PER_USER=0, CONNECT_RATE_PER_S=0, WRITE_TIMEOUT_S=300)
     meter = Meter(node)
     with Publisher.from_url(redis_url, prefix=prefix) as pub, pub.answer("c", owner="ann") as answer:
         answer.text("x" * LENGTH)

@@ -36,10 +36,17 @@ class Meter:
     async def wait_for(self, name: str, value: float, timeout_s: float = PATIENCE_S, **labels: str) -> None:
         """Return when a metric has this value."""
 
-        async def has_value() -> bool:
-            return await self.figure(name, **labels) == value
+        found = float("nan")
 
-        await until(has_value, f"{name} to be {value:g}, which is {await self.figure(name, **labels):g}", timeout_s)
+        async def has_value() -> bool:
+            nonlocal found
+            found = await self.figure(name, **labels)
+            return found == value
+
+        try:
+            await until(has_value, name, timeout_s)
+        except TimeoutError:
+            raise TimeoutError(f"Waited {timeout_s:g} s for {name} to be {value:g}, which is {found:g}.") from None
 
     def memory(self) -> int:
         """Bytes that the process has in memory (RSS). Linux only."""

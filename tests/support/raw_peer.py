@@ -104,6 +104,10 @@ class RawPeer:
 
     def close(self) -> None:
         """Close it with FIN, or RST where something is left unread. May be called twice."""
+        if self._sock.fileno() >= 0:
+            # A cancelled read is forgotten at the loop's next turn, when another socket may have this one's number.
+            self._loop.remove_reader(self._sock)
+            self._loop.remove_writer(self._sock)
         self._sock.close()
 
     async def __aenter__(self) -> Self:
