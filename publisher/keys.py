@@ -55,6 +55,12 @@ def channel_of(pubsub: object) -> str:
     return str(pubsub).partition("{")[2].removesuffix("}")
 
 
+def topic_of(log: str) -> tuple[str, str] | None:
+    """The prefix, and the topic's name, of the key of a topic's history; None for any other key."""
+    prefix, separator, rest = log.rpartition(":{topic:")
+    return (prefix, rest.removesuffix("}:log")) if separator and rest.endswith("}:log") else None
+
+
 def channel_keys(prefix: str, channel: str, db: int = 0) -> Keys:
     """All Redis keys of a channel in this database. The channel must have been checked."""
     base = _base(prefix, channel)
@@ -163,6 +169,8 @@ class HubKeys(NamedTuple):
     nodes: str
     watched: str
     bridge: str
+    kept: str
+    """In Cluster the same as ``bridge``, in the hub's slot."""
     pubsub: str
 
 
@@ -178,6 +186,7 @@ def hub_keys(prefix: str, db: int = 0) -> HubKeys:
         nodes=f"{base}:nodes",
         watched=f"{base}:watched",
         bridge=f"{_shared(prefix)}:nodes-mercure",
+        kept=f"{base}:kept",
         pubsub=keys.pubsub,
     )
 

@@ -60,6 +60,7 @@ class SubscriptionBook:
         self._look = Script("mercure_look")
         self._leave = Script("mercure_leave")
         self._bridge = Script("mercure_bridge")
+        self._flag = history.keys.kept if store.cluster else history.keys.bridge
         self._bridged_at = -BRIDGE_AGAIN_S
         self.own: dict[str, HubSubscriber] = {}
         self._told: set[str] = set()
@@ -110,14 +111,12 @@ class SubscriptionBook:
         """Where a key that only nodes write is of another type, it goes: nobody could subscribe ever again."""
         if is_wrong_type(error):
             keys = self._history.keys
-            types = {keys.nodes: "zset", self._key(self._id): "hash"}
-            await self._store.mend(types if self._store.cluster else {**types, keys.bridge: "hash"})
+            await self._store.mend({keys.nodes: "zset", self._key(self._id): "hash", self._flag: "hash"})
 
     async def _keep_bridge(self) -> None:
-        """In Cluster a topic's events lie on other servers than the hub, and stay there."""
         now = time.monotonic()
-        if not self._store.cluster and now - self._bridged_at >= BRIDGE_AGAIN_S:
-            await self._store.run(self._bridge, ([self._history.keys.bridge], [self._history.keep, BRIDGE_S]))
+        if now - self._bridged_at >= BRIDGE_AGAIN_S:
+            await self._store.run(self._bridge, ([self._flag], [self._history.keep, BRIDGE_S]))
             self._bridged_at = now
 
     async def close(self) -> None:

@@ -10,10 +10,11 @@ from typing import Any, Protocol
 import redis
 import redis.asyncio
 from redis.asyncio.cluster import RedisCluster as AsyncRedisCluster
-from redis.exceptions import NoScriptError, ResponseError
+from redis.exceptions import NoPermissionError, NoScriptError, ResponseError
 
 from publisher.asyncio.pipeline import AsyncPooledPipeline
 from publisher.core.bundles import Bundle, bundles
+from publisher.core.hub_bridge import NO_HUB, HubBridge
 from publisher.core.requests import Call, Request
 from publisher.exceptions import PublisherError
 from publisher.redis import connect, errors, packing
@@ -46,6 +47,7 @@ class AsyncRedisTransport:
 
     def __init__(self, source: str | connect.Asyncio) -> None:
         self._loaded = False
+        self._hub = HubBridge()
         self._owned = isinstance(source, str)
         if isinstance(source, str):
             address = parse(source)
@@ -107,12 +109,22 @@ class AsyncRedisTransport:
                     return nothing_there(request, error)
             if self._pipeline is not None:
                 return await self._ask(self._pipeline, request)
-            script = lua(request.script)
-            head = len(request.keys), *request.keys
-            try:
-                return await client.execute_command("EVALSHA", script.sha, *head, *request.args)
-            except NoScriptError:
-                return await client.execute_command("EVAL", script.source, *head, *request.args)
+            reply = await self._ask_cluster(client, request)
+            call = self._hub.call(request, reply)
+            if call is not None:  # what follows an event on a topic
+                try:
+                    self._hub.heard(await self._ask_cluster(client, call))
+                except NoPermissionError:
+                    self._hub.heard(NO_HUB)
+            return reply
+
+    async def _ask_cluster(self, client: Any, call: Call) -> Any:
+        script = lua(call.script)
+        head = len(call.keys), *call.keys
+        try:
+            return await client.execute_command("EVALSHA", script.sha, *head, *call.args)
+        except NoScriptError:
+            return await client.execute_command("EVAL", script.source, *head, *call.args)
 
     async def _ask(self, line: AsyncPooledPipeline, call: Call) -> Any:
         (reply,) = await line.ask((packing.evalsha(call),))

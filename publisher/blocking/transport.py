@@ -7,10 +7,11 @@ from typing import Any, Protocol
 
 import redis
 from redis.cluster import RedisCluster
-from redis.exceptions import NoScriptError, ResponseError
+from redis.exceptions import NoPermissionError, NoScriptError, ResponseError
 
 from publisher.blocking.pipeline import ELSEWHERE, ClusterPipelines, PooledPipeline
 from publisher.core.bundles import Bundle, bundles
+from publisher.core.hub_bridge import NO_HUB, HubBridge
 from publisher.core.requests import Call, Request
 from publisher.redis import connect, errors, packing
 from publisher.redis.address import Address, parse
@@ -44,6 +45,7 @@ class RedisTransport:
         self._pipeline: PooledPipeline | None = None
         self._nodes: ClusterPipelines | None = None
         self._loaded = False
+        self._hub = HubBridge()
         self.renews = True
         if isinstance(source, str):
             address = parse(source)
@@ -83,7 +85,18 @@ class RedisTransport:
                 return nothing_there(request, error)
         if self._pipeline is not None:
             return self._ask(self._pipeline, request)
-        return self._ask_cluster(client, request)
+        reply = self._ask_cluster(client, request)
+        self._tell_hub(client, request, reply)
+        return reply
+
+    def _tell_hub(self, client: Any, done: Call, reply: Any) -> None:
+        """Cluster: what follows an event on a topic."""
+        call = self._hub.call(done, reply)
+        if call is not None:
+            try:
+                self._hub.heard(self._ask_cluster(client, call))
+            except NoPermissionError:
+                self._hub.heard(NO_HUB)
 
     def _ask_cluster(self, client: Any, call: Call) -> Any:
         nodes = self._nodes
@@ -158,9 +171,15 @@ class RedisTransport:
             replies: list[Result] = pipeline.execute(raise_on_error=False)
         except errors.ERRORS as error:
             return [error] * len(calls)
-        unknown = [index for index, reply in enumerate(replies) if isinstance(reply, NoScriptError)]
-        for index in unknown:
-            (replies[index],) = self._round(client, [calls[index]])
+        unknown = {index for index, reply in enumerate(replies) if isinstance(reply, NoScriptError)}
+        for index, (call, reply) in enumerate(zip(calls, replies, strict=True)):
+            if index in unknown:
+                (replies[index],) = self._round(client, [call])
+            elif not isinstance(reply, Exception):
+                try:
+                    self._tell_hub(client, call, reply)
+                except errors.ERRORS as error:
+                    replies[index] = error  # the whole goes again
         return replies
 
     def repair(self, error: BaseException) -> None:

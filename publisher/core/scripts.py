@@ -25,6 +25,7 @@ class ScriptName(StrEnum):
     ANSWER = "answer"
     ANSWER_MANY = "answer_many"
     CHAT = "chat"
+    HUB = "hub"
 
 
 class PublishArgs(NamedTuple):
@@ -167,6 +168,23 @@ class ManyEvent(NamedTuple):
     data: bytes
     must_exist: str
     traceparent: str
+
+
+class HubArgs(NamedTuple):
+    """Begin of ARGV of ``hub``: then a :class:`HubEvent` for each event of the topic."""
+
+    announce: Arg
+    pubsub: str
+    ttl_s: Arg
+    epoch: str
+    topic: str
+
+
+class HubEvent(NamedTuple):
+    uid: str
+    id: str
+    type: str
+    data: bytes
 
 
 class PollHead(NamedTuple):

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import redis
 
 from gateway.broker.script import Script
 from gateway.broker.store import ScriptCall, Store
+from publisher import AsyncPublisher, Publisher
 from publisher.keys import channel_keys
 from publisher.redis import connect
 from tests.cluster.checker import Truth, truth_from
@@ -20,7 +23,7 @@ from tests.support.eventsource import EventSource
 from tests.support.mercure import HubClient, classic, heard
 from tests.support.node import Node
 from tests.support.ports import HOST
-from tests.support.publishers import Reader
+from tests.support.publishers import Reader, done, within
 from tests.support.redis_cluster import cluster_url, redis_cluster
 
 READ = Script("read")
@@ -90,3 +93,51 @@ async def test_the_mercure_hub_is_one_over_the_slots_of_a_cluster(shards: list[B
             assert [each["topic"] for each in listed] == ["{x}"]
         async with here.stream({"topic": "a"}, last_event_id=ids[0]) as stream:
             assert await heard(stream, "2") == ["1", "2"]
+
+
+@pytest.mark.parametrize("face", [Publisher, AsyncPublisher])
+async def test_what_comes_on_topics_comes_to_the_mercure_hub_of_a_cluster(
+    face: Any, shards: list[Broker], prefix: str
+) -> None:
+    """Once, whatever way it is published and however often it is repeated."""
+    url = cluster_url(shards)
+    settings = {**SETTINGS, "MERCURE": "true", "MERCURE_ANONYMOUS": "true"}
+    with Node(url, prefix, **settings) as node, Node(url, prefix, **settings) as other:
+        hub = HubClient(node.base)
+        async with (
+            hub.stream([("topic", "prices"), ("topic", "t{n}")]) as stream,
+            within(face.from_url(url, prefix=prefix)) as pub,
+        ):
+            await stream.opened()
+            for number in range(3):
+                await done(pub.publish("topic:prices", "tick", {"n": number}))
+            for _ in range(3):
+                await done(pub.publish("topic:prices", "tick", {"own": 1}, id="own-1"))
+            await done(pub.publish_many([("topic:prices", "many", number) for number in range(3)]))
+            await done(pub.publish_many([(f"topic:t{number}", "many", number) for number in range(20)]))
+            for channel in ("topic:presence", "client:prices", "broadcast"):
+                await done(pub.publish(channel, "tick", "not here"))
+            await done(pub.publish("topic:prices", "end", "end"))
+            events = await stream.collect_until(lambda event: event.type == "end")
+        ticks = [json.loads(event.data) for event in events if event.type == "tick"]
+        assert ticks == [{"n": 0}, {"n": 1}, {"n": 2}, {"own": 1}]
+        assert [event.last_event_id for event in events if event.data == '{"own":1}'] == ["own-1"]
+        many = [json.loads(event.data) for event in events if event.type == "many"]
+        assert (many[:3], sorted(many[3:])) == ([0, 1, 2], list(range(20)))
+        async with HubClient(other.base).stream({"topic": "prices"}, last_event_id="own-1") as stream:
+            assert await heard(stream, '"end"') == ["0", "1", "2", '"end"']
+
+
+@pytest.mark.parametrize("face", [Publisher, AsyncPublisher])
+async def test_who_may_not_write_to_the_hub_of_a_cluster_leaves_it_at_the_topic(
+    face: Any, shards: list[Broker], prefix: str
+) -> None:
+    own = f"{prefix}:{{topic:"
+    for shard in shards:
+        with redis.Redis(host=HOST, port=shard.port) as client:
+            client.acl_setuser("w", True, passwords="+w", keys=[f"{own}*"], channels=[f"{own}*"], commands=["+@all"])
+    url = cluster_url(shards).replace("redis+cluster://", "redis+cluster://w:w@")
+    async with within(face.from_url(url, prefix=prefix)) as pub:
+        receipts = [await done(pub.publish("topic:a", "t", number)) for number in range(2)]
+        receipts += await done(pub.publish_many([(f"topic:{name}", "t", name) for name in "aab"]))
+    assert [receipt.seq for receipt in receipts] == [1, 2, 3, 4, 1]

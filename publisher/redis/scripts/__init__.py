@@ -19,6 +19,7 @@ class LuaScript(NamedTuple):
 _CHUNKS: Final = {
     ScriptName.PUBLISH: ("append", "plain", "publish"),
     ScriptName.PUBLISH_MANY: ("append", "plain", "publish_many"),
+    ScriptName.HUB: ("append", "plain", "hub"),
     ScriptName.JOB: ("append", "owner", "job"),
     ScriptName.OWNER: ("append", "owner", "owner_main"),
     ScriptName.LEASE: ("lease",),

@@ -9,10 +9,19 @@ local function hub_append(hub, uid, epoch, id, data)
   sure('ZADD', hub.index, 'NX', hub.number, id)                 -- used twice, it leads to the first
   call('ZREMRANGEBYRANK', hub.index, 0, -1 - hub.history)
   call('EXPIRE', hub.index, hub.ttl)
+  return sent
+end
+
+-- An event of a topic as the hub's update.
+local function update(hub, topic, ev)
+  local id = ev.id
+  if id == '' or id == 'earliest' or string.sub(id, 1, 1) == '#' then id = 'urn:sse:' .. ev.uid end
+  return hub_append(hub, ev.uid, ev.epoch, id, '{"topics":[' .. cjson.encode(topic) .. '],"type":"' .. ev.type
+    .. '","json":' .. ev.data .. '}')
 end
 
 -- An event on a topic is an update of the Mercure hub too, where a node has said so, and how many the hub keeps. The
--- hub's keys are named by nobody: a user who may not have them, and Cluster, leave it at the topic.
+-- hub's keys are named by nobody: a user who may not have them leaves it at the topic. In Cluster hub.lua follows.
 local hub
 local function bridge(ch, ev)
   local prefix, topic = string.match(ch.log, '^(.-):{topic:(.*)}:log$')
@@ -26,11 +35,7 @@ local function bridge(ch, ev)
       pubsub = string.match(ch.pubsub, '^(.-){') .. '{mercure}' } or false
     if hub and type(redis.pcall('EXPIRE', hub.index, hub.ttl)) == 'table' then hub = false end
   end
-  if not hub then return end
-  local id = ev.id
-  if id == '' or id == 'earliest' or string.sub(id, 1, 1) == '#' then id = 'urn:sse:' .. ev.uid end
-  hub_append(hub, ev.uid, ev.epoch, id, '{"topics":[' .. cjson.encode(topic) .. '],"type":"' .. ev.type
-    .. '","json":' .. ev.data .. '}')
+  if hub then update(hub, topic, ev) end
 end
 
 local function plain(ch, ev, must_exist)
