@@ -17,15 +17,18 @@ def evalsha(call: Call) -> bytes:
     """The call by its script's name."""
     args = call.args
     if call.retry_at == NO_RETRY:  # hardly ever the same again: not worth remembering
-        parts = ("EVALSHA", lua(call.script).sha, len(call.keys), *call.keys, *args)
-        return b"*%d\r\n%b" % (len(parts), _packed(parts))
+        return command(("EVALSHA", lua(call.script).sha, len(call.keys), *call.keys, *args))
     head = _head(call.script, call.keys, args[:COMMON])
     return b"*%d\r\n%b%b" % (3 + len(call.keys) + len(args), head, _packed(args[COMMON:]))
 
 
 def evaluate(call: Call) -> bytes:
     """The call with its script's source, for a server that has never seen it."""
-    parts = ("EVAL", lua(call.script).source, len(call.keys), *call.keys, *call.args)
+    return command(("EVAL", lua(call.script).source, len(call.keys), *call.keys, *call.args))
+
+
+def command(parts: Sequence[Arg]) -> bytes:
+    """Any command."""
     return b"*%d\r\n%b" % (len(parts), _packed(parts))
 
 
