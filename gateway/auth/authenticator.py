@@ -6,7 +6,6 @@ import hashlib
 import time
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Final
 
 from gateway.auth.credentials import Credentials
@@ -56,7 +55,7 @@ class Authenticator:
             principal = await verify(credentials.token)
             self._remember(name, principal)
         if principal.source is not credentials.source:
-            principal = replace(principal, source=credentials.source)
+            principal = principal._replace(source=credentials.source)
         return principal
 
     async def aclose(self) -> None:

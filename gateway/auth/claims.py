@@ -14,7 +14,7 @@ from publisher.channels import check_id
 
 def principal_from_claims(claims: Mapping[str, Any], settings: Settings, *, source: Source, now: float) -> Principal:
     """The bearer of a token with these claims at ``now`` (Unix seconds). Raises :class:`AuthError`."""
-    check_times(claims, now=now, leeway_s=settings.jwt_leeway_s, require_exp=settings.jwt_require_exp)
+    expires, issued = check_times(claims, now=now, leeway_s=settings.jwt_leeway_s, require_exp=settings.jwt_require_exp)
     if settings.jwt_audience is not None and settings.jwt_audience not in audiences(claims):
         raise AuthError(INVALID, "The token is for another audience.")
     if settings.jwt_issuer is not None and claims.get("iss") != settings.jwt_issuer:
@@ -26,15 +26,17 @@ def principal_from_claims(claims: Mapping[str, Any], settings: Settings, *, sour
         subject=_whose(claims, settings),
         scopes=frozenset(scope.split(" ")) & SCOPES if scope else NO_SCOPES,  # RFC 6749, 3.3: U+0020 and nothing else
         channels=tuple(channel_list(claims)),
-        expires_at=number(claims, "exp"),
-        issued_at=number(claims, "iat"),
+        expires_at=expires,
+        issued_at=issued,
         source=source,
     )
 
 
-def check_times(claims: Mapping[str, Any], *, now: float, leeway_s: float, require_exp: bool) -> None:
-    """Refuse what has expired, is not valid yet, or was issued in the future."""
-    expires, not_before, issued = (number(claims, name) for name in ("exp", "nbf", "iat"))
+def check_times(
+    claims: Mapping[str, Any], *, now: float, leeway_s: float, require_exp: bool
+) -> tuple[float | None, float | None]:
+    """Refuse what has expired, is not valid yet, or was issued in the future; else when it expires and was issued."""
+    expires, not_before, issued = number(claims, "exp"), number(claims, "nbf"), number(claims, "iat")
     if expires is None and require_exp:
         raise AuthError(
             INVALID,
@@ -46,6 +48,7 @@ def check_times(claims: Mapping[str, Any], *, now: float, leeway_s: float, requi
         raise AuthError(INVALID, "The token is not valid yet (nbf); compare the clocks.")
     if issued is not None and issued - leeway_s > now:
         raise AuthError(INVALID, "The token was issued in the future (iat); compare the clocks.")
+    return expires, issued
 
 
 def number(claims: Mapping[str, Any], name: str) -> float | None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import base64
 import hmac
 import json
+from binascii import a2b_base64, b2a_base64
 from collections.abc import Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, Final
 
 import jwt
@@ -21,7 +21,7 @@ class _Hmac(HMACAlgorithm):
 
     def __init__(self, hash_alg: Any) -> None:
         super().__init__(hash_alg)
-        self._hash_name: str = hash_alg().name
+        self._keyed = lru_cache(maxsize=8)(partial(hmac.new, digestmod=hash_alg().name))
         # Whether a key looks like a public one is looked at once, and not for every token.
         self.prepare_key = lru_cache(maxsize=8)(super().prepare_key)  # type: ignore[method-assign]
 
@@ -29,9 +29,14 @@ class _Hmac(HMACAlgorithm):
         return None
 
     def sign(self, msg: bytes, key: bytes) -> bytes:
-        return hmac.digest(key, msg, self._hash_name)
+        # A key is hashed once, and what comes of that is copied.
+        signing = self._keyed(key).copy()
+        signing.update(msg)
+        return signing.digest()
 
 
+_FROM_URL: Final = bytes.maketrans(b"-_", b"+/")
+_TO_URL: Final = bytes.maketrans(b"+/", b"-_")
 _JWS: Final = jwt.PyJWS()
 for _name, _hash in (("HS256", HMACAlgorithm.SHA256), ("HS384", HMACAlgorithm.SHA384), ("HS512", HMACAlgorithm.SHA512)):
     _JWS.unregister_algorithm(_name)
@@ -88,8 +93,8 @@ def _decoded(segment: str) -> bytes:
     filled = len(segment) - len(text)
     if filled and (filled > 2 or len(segment) % 4):
         raise ValueError("filled up wrongly")
-    found = base64.urlsafe_b64decode(text + b"=" * (-len(text) % 4))
-    if base64.urlsafe_b64encode(found).rstrip(b"=") != text:
+    found = a2b_base64(text.translate(_FROM_URL) + b"=" * (-len(text) % 4))
+    if b2a_base64(found, newline=False).rstrip(b"=").translate(_TO_URL) != text:
         raise ValueError("not base64url")
     return found
 

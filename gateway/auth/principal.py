@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final
+from typing import Final, NamedTuple
 
 from gateway.auth.errors import token_required
 
@@ -25,8 +24,7 @@ class Source(StrEnum):
     QUERY = "query"
 
 
-@dataclass(frozen=True, slots=True)
-class Principal:
+class Principal(NamedTuple):
     """The bearer of a token or ticket, or anybody (:data:`ANONYMOUS`). Times are seconds since the Unix epoch.
 
     ``channels`` are patterns that it may read beside its own; ``*`` at the end matches any rest. ``exact`` is set for a

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import replace
 from enum import StrEnum
 from typing import Any, NamedTuple
 
@@ -84,7 +83,7 @@ class HubTokens:
             return HubCaller(self._principal(claims, bearer.source), modern_rights(claims, address.url))
         if own is None:
             principal = principal_from_claims(claims, self._settings, source=bearer.source, now=time.time())
-            return HubCaller(replace(principal, scopes=NO_SCOPES, channels=()), classic_rights(claims))
+            return HubCaller(principal._replace(scopes=NO_SCOPES, channels=()), classic_rights(claims))
         check_times(claims, now=time.time(), leeway_s=self._settings.jwt_leeway_s, require_exp=False)
         return HubCaller(self._principal(claims, bearer.source), classic_rights(claims))
 
