@@ -27,6 +27,8 @@ from gateway.sockets import file_limit
 from gateway.sockets.body_room import BodyRoom
 from gateway.sockets.crowd import Crowd
 from gateway.sockets.protocol import GatewayProtocol
+from gateway.sockets.requests import HEAD_TIMEOUT_S
+from gateway.sockets.time_limit import TimeLimit
 from gateway.sockets.turns import new_loop
 from gateway.streams.router import Router
 from gateway.version import version
@@ -131,6 +133,7 @@ def _config(app: Starlette, find: Router, settings: Settings, most_sockets: int)
         router = find
         crowd = Crowd(most_sockets, time.monotonic)
         bodies = BodyRoom()
+        time_for_heads = TimeLimit(asyncio.get_running_loop(), HEAD_TIMEOUT_S)
         trusted = TrustedProxies(settings.trusted_proxies)
 
     return uvicorn.Config(

@@ -22,7 +22,7 @@ class Forwarded:
         if client:
             host = plain(client[0])
             scope["client"] = (host, client[1])
-            if host in self._trusted:
+            if any(name.startswith(b"x-forwarded-") for name, _ in scope["headers"]) and host in self._trusted:
                 self._take(scope)
 
     def _take(self, scope: Scope) -> None:

@@ -65,6 +65,11 @@ class Allowance:
         return self._raw > 0
 
     @property
+    def bytes(self) -> int:
+        """All that came of it."""
+        return self._raw
+
+    @property
     def contents(self) -> int:
         return self._content
 
@@ -76,8 +81,11 @@ class Allowance:
         return Excess.FRAMING if self._raw - self._content > self._most_framing else None
 
 
-def head_too_large(url: bytes, headers: list[tuple[bytes, bytes]]) -> bool:
-    """Whether a head that came in one piece is beyond what a node reads."""
+def head_too_large(url: bytes, headers: list[tuple[bytes, bytes]], received: int = MAX_HEAD_BYTES + 1) -> bool:
+    """Whether a head that came in one piece, perhaps with more behind it, is beyond what a node reads. ``received`` are
+    the bytes of that piece."""
     if url.count(b"&") >= MAX_PARAMETERS:
         return True
+    if received <= MAX_HEAD_BYTES:
+        return False
     return len(url) + sum(len(name) + len(value) + 4 for name, value in headers) > MAX_HEAD_BYTES

@@ -8,9 +8,10 @@ Raising in an ASGI application only calls ``transport.close()``, which waits for
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import functools
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractContextManager
+from types import TracebackType
 from typing import ClassVar
 
 from starlette.types import Send
@@ -32,20 +33,9 @@ class GatewayProtocol(RequestProtocol):
     """Whether the socket is gone."""
     _task: asyncio.Task[object] | None = None
 
-    @contextlib.contextmanager
-    def while_connected(self) -> Iterator[None]:
+    def while_connected(self) -> AbstractContextManager[None]:
         """Cancel what is inside when the socket is lost, and go on behind it: whoever asked for it has gone."""
-        task = asyncio.current_task()
-        assert task is not None
-        self._task = task
-        try:
-            yield
-        except asyncio.CancelledError:
-            if not self.lost:
-                raise  # somebody else's wish
-            task.uncancel()
-        finally:
-            self._task = None
+        return _WhileConnected(self)
 
     async def head(self, start: Callable[[Send], Awaitable[None]], send: Send) -> bytes:
         """The head of a stream's response, which ``start`` sends: held back, so that it can be written together with
@@ -140,6 +130,29 @@ class GatewayProtocol(RequestProtocol):
         super().connection_lost(exc)
         if self._task is not None:
             self._task.cancel()
+
+
+class _WhileConnected(AbstractContextManager[None]):
+    """A class, since every stream passes through here: a generator takes four times as long."""
+
+    __slots__ = ("_http",)
+
+    def __init__(self, http: GatewayProtocol) -> None:
+        self._http = http
+
+    def __enter__(self) -> None:
+        self._http._task = asyncio.current_task()
+        assert self._http._task is not None
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool:
+        task, self._http._task = self._http._task, None
+        if not isinstance(error, asyncio.CancelledError) or not self._http.lost:
+            return False  # somebody else's wish
+        assert task is not None
+        task.uncancel()
+        return True
 
 
 def _is_chunked(headers: list[tuple[bytes, bytes]]) -> bool:

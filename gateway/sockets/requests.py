@@ -6,12 +6,15 @@ Nothing is parsed, kept or waited for without one. The bounds in bytes are those
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from typing import Any, ClassVar, Final, Protocol
 
 import httptools
+import uvicorn
 from starlette.types import ASGIApp, Scope
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
+from uvicorn.server import ServerState
 
 from gateway.auth.client_address import TrustedProxies, caller_of
 from gateway.logs.log import Log
@@ -20,6 +23,7 @@ from gateway.sockets.allowance import Allowance, Excess
 from gateway.sockets.answering import Answering
 from gateway.sockets.body_room import BodyRoom
 from gateway.sockets.crowd import Crowd
+from gateway.sockets.time_limit import TimeLimit
 
 log = Log("gateway.http")
 
@@ -33,6 +37,8 @@ HIGH_WATER: Final = 32 * 1024
 SLICE_BYTES: Final = 8 * 1024
 """What a connection is heard for in one turn of the loop; then it is the others' turn."""
 VERSIONS: Final = ("1.1", "1.0")
+OWN: Final = ("parser", "pipeline")
+"""What a connection does not share with others from the start."""
 UNHEARD_BYTES: Final = 64 * 1024
 """The same for what is not read."""
 UNHEARD_PAUSE_S: Final = 0.01
@@ -86,6 +92,10 @@ class RequestProtocol(HttpToolsProtocol, asyncio.BufferedProtocol):
     trusted: ClassVar[TrustedProxies]
     """Whose sockets are not counted by address."""
     router: ClassVar[FindsAnswers]
+    time_for_heads: ClassVar[TimeLimit]
+    """For heads of requests, from the first moment at which one may come."""
+    common: ClassVar[dict[str, Any]] = {}
+    """What all connections of a server begin with."""
     parting: ClassVar[bool] = False
     """Whether every connection ends with its next answer: whoever has more to ask is to go to another node."""
     _timer: asyncio.TimerHandle | None = None
@@ -98,6 +108,24 @@ class RequestProtocol(HttpToolsProtocol, asyncio.BufferedProtocol):
     _plain: bool = False
     """Whether the request asks for another protocol and has a body, which the parser leaves out."""
 
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
+        # uvicorn's own finds out for each connection what is the same for all of a server's.
+        common = self.common
+        if common.get("server_state") is server_state:
+            self.__dict__.update(common)
+            self.parser = httptools.HttpRequestParser(self)
+            self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
+            self.pipeline = deque()
+        else:
+            super().__init__(config, server_state, app_state, _loop)
+            type(self).common = {name: value for name, value in vars(self).items() if name not in OWN}
+
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         # uvicorn's own would ask the kernel again for what asyncio knows.
         self.connections.add(self)
@@ -109,7 +137,7 @@ class RequestProtocol(HttpToolsProtocol, asyncio.BufferedProtocol):
         self._allowance = Allowance()
         self._address = self._counted_address()
         transport.set_write_buffer_limits(high=HIGH_WATER)
-        self._timer = self.loop.call_later(HEAD_TIMEOUT_S, self._head_late)
+        self.time_for_heads.begin(self)
         self.crowd.come(self, self._address, len(self.connections))
 
     def _counted_address(self) -> str | None:
@@ -142,8 +170,8 @@ class RequestProtocol(HttpToolsProtocol, asyncio.BufferedProtocol):
 
     def data_received(self, data: bytes) -> None:
         request = self._allowance
-        if request.in_head and self._timer is None:
-            self._timer = self.loop.call_later(HEAD_TIMEOUT_S, self._head_late)
+        if request.in_head:
+            self.time_for_heads.begin(self)
         request.received(len(data))
         self._unset_keepalive_if_required()
         self._feed(data)
@@ -206,7 +234,7 @@ class RequestProtocol(HttpToolsProtocol, asyncio.BufferedProtocol):
         if self.parser.get_http_version() not in VERSIONS:
             raise _OtherVersion
         # What came in one piece was never counted as an unfinished head.
-        if allowance.head_too_large(self.url, self.headers):
+        if allowance.head_too_large(self.url, self.headers, self._allowance.bytes):
             raise _TooMuch(Excess.HEAD)
         self._plain = self.parser.should_upgrade() and any(
             name == b"transfer-encoding" or (name == b"content-length" and value != b"0")
@@ -271,8 +299,7 @@ class RequestProtocol(HttpToolsProtocol, asyncio.BufferedProtocol):
             if cycle.response_complete:
                 cycle.scope = {}  # type: ignore[typeddict-item]
 
-    def _head_late(self) -> None:
-        self._timer = None
+    def on_late(self) -> None:
         if self._allowance.begun:
             self._refuse(408, b"timeout", b"The request was not complete within 10 seconds.")
         elif not self._busy():
@@ -289,6 +316,7 @@ class RequestProtocol(HttpToolsProtocol, asyncio.BufferedProtocol):
         return cycle is not None and not cycle.response_complete
 
     def _stop_timer(self) -> None:
+        self.time_for_heads.end(self)
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
