@@ -19,6 +19,7 @@ from gateway.http.endpoint import Endpoints
 from gateway.streams.admission import last_event_id
 from gateway.streams.chat_answers import ChatAnswers
 from gateway.streams.plan import Lookup, Plan
+from gateway.streams.request import StreamRequest
 from gateway.streams.route import StreamRoutes
 from publisher import AsyncPublisher, JobFinished, JobNotFound
 from publisher import channels as names
@@ -41,7 +42,7 @@ class ChatStreams:
     def __init__(self, answers: ChatAnswers) -> None:
         self._answers = answers
 
-    def plan(self, request: Request, caller: Principal) -> Plan | Lookup:
+    def plan(self, request: StreamRequest, caller: Principal) -> Plan | Lookup:
         """``?answer=`` names one answer; without it the one is meant that is being given in the caller's chat."""
         chat = names.check_id(request.path_params["chat_id"], "chat id")
         answer = request.query_params.get("answer")

@@ -55,6 +55,11 @@ def event_part(channel_tag: str, event: Event) -> bytes:
     return _joined(channel_tag, event)
 
 
+def event_parts(channel_tag: str, events: Iterable[Event]) -> list[bytes]:
+    """The same for each of several."""
+    return [f"{channel_tag}.{event.epoch}.{event.seq}.{event.mark}".encode() for event in events]
+
+
 def _joined(channel_tag: str, place: Position | Event) -> bytes:
     return f"{channel_tag}.{place.epoch}.{place.seq}.{place.mark}".encode()
 

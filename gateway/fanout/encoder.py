@@ -59,6 +59,11 @@ class Encoder:
     def frames(self, parts: Sequence[bytes], events: Sequence[Event]) -> list[bytes] | None:
         """What is to be said of events, each behind what ends its id line (``parts``); None where the stream cannot go
         on with them."""
+        if self.verbatim:
+            return [
+                b"%b\n%b" % (part, sse.data_block(event.data, event.type.encode()))
+                for part, event in zip(parts, events, strict=True)
+            ]
         return [
             b"%b\n%b" % (part, block)
             for part, event in zip(parts, events, strict=True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
-from starlette.requests import Request
 from starlette.types import ASGIApp, Send
 
 from gateway.auth.callers import user_key
@@ -29,6 +28,7 @@ from gateway.streams.admission import AdmittingRoute, Visit
 from gateway.streams.opening import Opening
 from gateway.streams.parts import StreamParts
 from gateway.streams.plan import Plan
+from gateway.streams.request import StreamRequest
 from publisher.keys import HUB
 
 NOTHING = Selection(frozenset(), TopicGrants())
@@ -96,7 +96,7 @@ class MercureStreamRoute(AdmittingRoute):
         self._audience = audience
         self._patterns = PatternBudget()
 
-    async def _serve(self, request: Request, send: Send) -> ASGIApp | None:
+    async def _serve(self, request: StreamRequest, send: Send) -> ASGIApp | None:
         address = self._keeper.address(request)
         asked = query.token_in(request.scope["query_string"])
         caller = await self._keeper.subscriber(request, asked)
@@ -121,9 +121,9 @@ class MercureStreamRoute(AdmittingRoute):
                 raise BadRequest(str(error)) from None
 
 
-def _resume(request: Request, in_query: str | None) -> str | None:
+def _resume(request: StreamRequest, in_query: str | None) -> str | None:
     """The header counts more; it holds UTF-8, whatever the framework takes it for."""
-    sent = request.headers.get("last-event-id")
+    sent = request.header(b"last-event-id")
     if sent is None:
         return in_query
     return sent.encode("latin-1").decode("utf-8", "replace")

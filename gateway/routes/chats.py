@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from starlette.requests import Request
 from starlette.routing import BaseRoute
 
 from gateway.auth.callers import Callers
@@ -13,6 +12,7 @@ from gateway.routes.streams import plan_for
 from gateway.streams.admission import last_event_id
 from gateway.streams.chat_answers import ChatAnswers
 from gateway.streams.plan import Lookup, Plan
+from gateway.streams.request import StreamRequest
 from gateway.streams.route import StreamRoutes
 from publisher import channels as names
 
@@ -20,7 +20,7 @@ from publisher import channels as names
 def routes(stream: StreamRoutes, callers: Callers, history: History) -> list[BaseRoute]:
     answers = ChatAnswers(callers, history)
 
-    def chat(request: Request, caller: Principal) -> Lookup:
+    def chat(request: StreamRequest, caller: Principal) -> Lookup:
         chat_id = names.check_id(request.path_params["chat_id"], "chat id")
         plan = plan_for(request)
 

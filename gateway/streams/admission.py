@@ -7,8 +7,6 @@ import time
 from abc import ABC, abstractmethod
 from typing import Final
 
-from starlette.datastructures import QueryParams
-from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gateway.auth.callers import user_key
@@ -26,6 +24,7 @@ from gateway.streams.arrival import PendingStream
 from gateway.streams.opening import Opening
 from gateway.streams.parts import StreamParts
 from gateway.streams.plan import Lookup, Plan
+from gateway.streams.request import StreamRequest
 
 SECOND_TRY_S: Final = 0.25
 """After this it is asked again whether a user has room: the end of a stream that was closed just now may still be on
@@ -33,16 +32,6 @@ its way, through a proxy or from another node."""
 
 ELSEWHERE: Final = {"502": 502, "503": 503, "504": 504}
 """With what a proxy may have a stream refused that this node cannot serve now, and another one may."""
-
-NO_QUERY: Final = QueryParams()
-
-
-class StreamRequest(Request):
-    """Most streams are asked for without a query, of which Starlette makes three dictionaries each."""
-
-    @property
-    def query_params(self) -> QueryParams:
-        return super().query_params if self.scope["query_string"] else NO_QUERY
 
 
 class Visit:
@@ -79,7 +68,7 @@ class AdmittingRoute(ABC):
         if answer is not None:
             await answer(scope, receive, send)
 
-    def _refusal(self, request: Request, raised: HTTPError | ValueError) -> ASGIApp:
+    def _refusal(self, request: StreamRequest, raised: HTTPError | ValueError) -> ASGIApp:
         error = Refused(Closing.REDIS_DOWN) if isinstance(raised, Unavailable) else as_http_error(raised)
         forget_way(error)
         self._parts.metrics.refused[error.code] += 1
@@ -92,12 +81,12 @@ class AdmittingRoute(ABC):
         return responses.error_response(error)
 
     @abstractmethod
-    async def _serve(self, request: Request, send: Send) -> ASGIApp | None:
+    async def _serve(self, request: StreamRequest, send: Send) -> ASGIApp | None:
         """Open the stream, which lives on by itself; or say what is to be answered in its place. Who calls, and what
         for, is for the route to find out; the rest of the way is :meth:`_admit`."""
 
     async def _admit(
-        self, request: Request, send: Send, principal: Principal, asked: Plan | Lookup, visit: Visit
+        self, request: StreamRequest, send: Send, principal: Principal, asked: Plan | Lookup, visit: Visit
     ) -> ASGIApp | None:
         """As :meth:`_serve`, for a caller who may have the stream."""
         parts, scope = self._parts, request.scope
@@ -159,7 +148,7 @@ class AdmittingRoute(ABC):
                 raise Refused(Closing.USER_LIMIT)
 
 
-def _status_for_proxy(request: Request, error: HTTPError) -> int | None:
+def _status_for_proxy(request: StreamRequest, error: HTTPError) -> int | None:
     """What a proxy has asked for, which then asks another node; None where it has not, or any node would say no."""
     asked = request.headers.get("x-refuse-with")
     if asked in ELSEWHERE and isinstance(error, Refused) and error.closing is not Closing.USER_LIMIT:
@@ -167,9 +156,9 @@ def _status_for_proxy(request: Request, error: HTTPError) -> int | None:
     return None
 
 
-def last_event_id(request: Request) -> str:
+def last_event_id(request: StreamRequest) -> str:
     """Where the client stands, as it says."""
-    found = request.headers.get("last-event-id")
+    found = request.header(b"last-event-id")
     if found is None:
         found = request.query_params.get("lastEventId") or request.query_params.get("last_event_id")
     return found or ""

@@ -103,12 +103,7 @@ class Opening:
                 return False
             head = await self._http.head(responses.start_stream(self._plan.encoder.headers), self._send)
             stream = self._take_over(head, channels, on_end)
-            with stream.going():
-                if self._arrival.sent_away:
-                    stream.connection.finish(Closing.DISCONNECTED)
-                else:
-                    self._say(stream, channels, positions, reads)
-                parts.hub.flush()
+            stream.begin(lambda: self._first_words(stream, channels, positions, reads))
             return True
         finally:
             for channel in channels:
@@ -118,11 +113,16 @@ class Opening:
 
     async def _first_read(self, channels: list[Channel]) -> list[FirstRead]:
         """Subscribe, then read, so that nothing falls in between; wait for jobs that are not there yet."""
-        await self._subscribe(channels)
-        deadline = self._loop.time() + self._parts.settings.job_wait_s
+        has = self._parts.subscriptions.has
+        new = [channel for channel in channels if not has(channel.name)]
+        if new:
+            await self._subscribe(new)
         at_hand = [self._at_hand(channel) for channel in channels]
         missing = [channel for channel, read in zip(channels, at_hand, strict=True) if read is None]
-        if len(missing) == 1:
+        deadline = self._loop.time() + self._parts.settings.job_wait_s
+        if not missing:
+            found = []
+        elif len(missing) == 1:
             found = [await self._read_when_there(missing[0], deadline)]
         else:
             found = await asyncio.gather(*[self._read_when_there(channel, deadline) for channel in missing])
@@ -133,13 +133,9 @@ class Opening:
         return reads
 
     async def _subscribe(self, channels: list[Channel]) -> None:
-        subscriber = self._parts.subscriptions
-        new = [channel for channel in channels if not subscriber.has(channel.name)]
-        if not new:
-            return
         try:
             async with asyncio.timeout(SUBSCRIBE_TIMEOUT_S):
-                await subscriber.want(*[channel.name for channel in new])
+                await self._parts.subscriptions.want(*[channel.name for channel in channels])
         except TimeoutError:
             raise StoreDown("Redis did not confirm the subscription.") from None
 
@@ -291,6 +287,15 @@ class Opening:
 
     # The first words ---
 
+    def _first_words(
+        self, stream: Stream, channels: list[Channel], positions: list[Position | None], reads: list[FirstRead]
+    ) -> None:
+        if self._arrival.sent_away:
+            stream.connection.finish(Closing.DISCONNECTED)
+        else:
+            self._say(stream, channels, positions, reads)
+        self._parts.hub.flush()
+
     def _take_over(self, head: bytes, channels: list[Channel], on_end: Callable[[], None]) -> Stream:
         parts, principal = self._parts, self._principal
         peer, talking = self._http.hand_over()
@@ -356,7 +361,7 @@ class Opening:
     def _greet(self, stream: Stream, channels: list[Channel], *, resumed: bool) -> None:
         connection = stream.connection
         low, high = self._parts.settings.retry_ms
-        retry = sse.retry(random.randint(low, high))
+        retry = sse.retry(low + int(random.random() * (high - low + 1)))
         blocks = self._plan.encoder.opened(connection.id, [channel.name for channel in channels], resumed)
         line = connection.id_line()
         stream.queue(

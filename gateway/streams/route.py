@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from starlette.requests import Request
 from starlette.routing import Route
 from starlette.types import ASGIApp, Send
 
@@ -15,8 +14,9 @@ from gateway.presence.presence import Presence
 from gateway.streams.admission import NO_VISIT, AdmittingRoute
 from gateway.streams.parts import StreamParts
 from gateway.streams.plan import Lookup, Plan
+from gateway.streams.request import StreamRequest
 
-PlanOf = Callable[[Request, Principal], Plan | Lookup]
+PlanOf = Callable[[StreamRequest, Principal], Plan | Lookup]
 """Reads the request; may raise :class:`HTTPError` or ``ValueError``. It gets the caller, because some routes mean the
 caller's own channels. Where only Redis can say which channels, it answers how that is found out."""
 
@@ -41,7 +41,7 @@ class StreamRoute(AdmittingRoute):
         super().__init__(parts, limits, presence, encoder)
         self._plan = plan
 
-    async def _serve(self, request: Request, send: Send) -> ASGIApp | None:
+    async def _serve(self, request: StreamRequest, send: Send) -> ASGIApp | None:
         parts = self._parts
         principal = await parts.callers.reader(request)
         asked = self._plan(request, principal)

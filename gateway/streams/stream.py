@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import random
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from gateway.broker.reading import JobFacts
@@ -20,7 +20,7 @@ from gateway.fanout import continuity, sse
 from gateway.fanout.channel import Channel
 from gateway.fanout.connection import Connection
 from gateway.fanout.continuity import Snapshot
-from gateway.fanout.cursor import event_part
+from gateway.fanout.cursor import event_parts
 from gateway.fanout.encoder import Encoder
 from gateway.fanout.hub import reset_blocks
 from gateway.fanout.ownership import Owner, new_owners
@@ -82,11 +82,10 @@ class Stream:
             now=time.monotonic(),
         )
 
-    @contextlib.contextmanager
-    def going(self) -> Iterator[None]:
-        """The first words are said inside, without waiting; behind it the stream goes on by itself."""
+    def begin(self, say: Callable[[], None]) -> None:
+        """``say`` the first words, without waiting; from then on the stream goes on by itself."""
         try:
-            yield
+            say()
         except Exception:
             self._failed()
         else:
@@ -144,6 +143,10 @@ class Stream:
     def tell(self, channel: Channel, blocks: list[bytes], top: Position) -> None:
         """What brings the client to ``top``. Only the last of them says so: who is cut off in between is told anew."""
         connection = self.connection
+        if not blocks:
+            connection.behind[channel] = top
+            connection.untold -= {channel}
+            return
         start, before = connection.id_start(channel), connection.part(channel)
         connection.behind[channel] = top
         connection.untold -= {channel}
@@ -173,8 +176,7 @@ class Stream:
         if not events or (channel.is_job and connection.turned_away(channel, new_owners(events))):
             return
         start = connection.id_start(channel)
-        parts = [event_part(channel.tag, event) for event in events]
-        frames = encoder.frames(parts, events)
+        frames = encoder.frames(event_parts(channel.tag, events), events)
         if frames is None:
             connection.finish(Closing.LOST)
             return
