@@ -7,7 +7,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Final
 
-from gateway.broker.history import History
+from gateway.broker.history import History, Owners
 from gateway.exceptions import StoreDown
 from gateway.fanout import continuity
 from gateway.fanout.channel import Channel
@@ -129,18 +129,24 @@ def _say_failed(channel: Channel, error: Exception) -> None:
 
 
 async def newest(
-    history: History, channel: str, after: int | None = None, *, has: Position | None = None
+    history: History,
+    channel: str,
+    after: int | None = None,
+    *,
+    has: Position | None = None,
+    owners: Owners | None = None,
 ) -> tuple[Snapshot, list[Job]]:
     """A channel's events after ``after``, its top and, if it is a job's, the job's newest state; of an answer all that
     there is, unless a reader who ``has`` everything up to a position only needs the events.
 
-    A user's jobs are not among it: they may be many, and are told step by step. Raises :class:`StoreDown`.
+    With ``owners`` a job that is nobody's among them may be as one that is not there: :meth:`History.read`. A user's
+    jobs are not among it: they may be many, and are told step by step. Raises :class:`StoreDown`.
     """
     if kind_of(channel) != "job":
         return await history.read(channel, after), []
-    snapshot = await history.read(channel, after, "state")
+    snapshot = await history.read(channel, after, "state", owners)
     job = history.job_in(channel, snapshot)
     if job is not None and job.kind == ANSWER and (has is None or continuity.missed(has, snapshot) is None):
-        snapshot = await history.read(channel, after, "whole")
+        snapshot = await history.read(channel, after, "whole", owners)
         job = history.job_in(channel, snapshot)
     return snapshot, [job] if job else []

@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable, Sequence
 from typing import Any, Final
 
+import orjson
+
 from gateway.broker.gate import Gate
 from gateway.broker.reading import JobFacts, PipelinedRead, What, facts_in, job_in, snapshot
 from gateway.broker.script import Script
@@ -27,6 +29,9 @@ MAX_WHOLE: Final = 8
 MAX_JOBS: Final = 1000
 LOOK_AT: Final = 100
 """Jobs whose facts are read at once, before any of their states."""
+Owners = frozenset[str | None]
+NOBODY: Final = (b"false",)
+"""What no owner is stored as."""
 STEP_BYTES: Final = 256 * 1024
 """States that are in memory at once for one reader; a single larger one comes alone."""
 
@@ -41,15 +46,19 @@ class History:
         self._metrics = metrics
         self._prefix = prefix
         self._script = Script("read")
-        self._queue: dict[PipelinedRead, list[asyncio.Future[Snapshot]]] = {}
+        self._queue: dict[PipelinedRead, _Waiting] = {}
         self._worker: asyncio.Task[None] | None = None
         self._lane = asyncio.Lock()
         """Steps are read one after the other, whoever asks: a hundred at once would be one answer of 25 MB, which the
         loop would take in in one turn."""
 
-    async def read(self, channel: str, after: int | None, what: What = "") -> Snapshot:
-        """A snapshot of one channel. Raises :class:`StoreDown`."""
-        return await self._ask(channel, after, what)
+    async def read(self, channel: str, after: int | None, what: What = "", owners: Owners | None = None) -> Snapshot:
+        """A snapshot of one channel. Raises :class:`StoreDown`.
+
+        With ``owners`` what belongs to nobody among them is not read, and is as a job that is not there; unless others
+        ask for it at the same time, so that whoever asks still has to look whose it is.
+        """
+        return await self._ask(channel, after, what, owners=owners)
 
     async def answers(self, owner: str, chat_id: str) -> tuple[str, ...]:
         """The job ids of the newest answers in a chat of this owner's, newest first. Raises :class:`StoreDown`."""
@@ -64,11 +73,18 @@ class History:
             return None
         return answers[0]
 
-    def _ask(self, channel: str, after: int | None, what: What, chat_id: str = "") -> asyncio.Future[Snapshot]:
+    def _ask(
+        self, channel: str, after: int | None, what: What, chat_id: str = "", owners: Owners | None = None
+    ) -> asyncio.Future[Snapshot]:
         """The answer to come. Who asks the same meanwhile gets it too, as a future of their own: one that goes takes
         nothing from the others."""
         answer: asyncio.Future[Snapshot] = asyncio.get_running_loop().create_future()
-        self._queue.setdefault((channel, after, what, chat_id), []).append(answer)
+        request = (channel, after, what, chat_id)
+        waiting = self._queue.get(request)
+        if waiting is None:
+            self._queue[request] = _Waiting([answer], owners)
+        else:
+            waiting.join(answer, owners)
         if self._worker is None or self._worker.done():
             self._worker = asyncio.create_task(self._work(), name="history")
         return answer
@@ -148,7 +164,7 @@ class History:
         while self._queue:
             batch = self._next_batch()
             try:
-                replies = await self._store.run_many(self._script, [self._call(request) for request, _ in batch])
+                replies = await self._store.run_many(self._script, [self._call(*asked) for asked in batch])
                 if self._gate and not self._gate.is_open:
                     async with asyncio.timeout(CALL_TIMEOUT_S):
                         await self._gate.passed()
@@ -162,17 +178,17 @@ class History:
                 # Those who wait must hear of it: a read that never ends would stop all repairs.
                 log.exception("history.read_failed")
                 replies = [StoreDown(f"Redis could not be read: {type(error).__name__}.")] * len(batch)
-            for (request, answers), reply in zip(batch, replies, strict=True):
-                self._settle(answers, request, reply)
+            for (request, waiting), reply in zip(batch, replies, strict=True):
+                self._settle(waiting.answers, request, reply)
 
-    def _next_batch(self) -> list[tuple[PipelinedRead, list[asyncio.Future[Snapshot]]]]:
+    def _next_batch(self) -> list[tuple[PipelinedRead, _Waiting]]:
         """The requests of the next round trip, in their order; of answers, which may be long, few at a time."""
-        batch: list[tuple[PipelinedRead, list[asyncio.Future[Snapshot]]]] = []
+        batch: list[tuple[PipelinedRead, _Waiting]] = []
         long = 0
-        for request, answers in self._queue.items():
+        for request, waiting in self._queue.items():
             long += request[2] == "whole"
             if len(batch) < MAX_CALLS and (request[2] != "whole" or long <= MAX_WHOLE):
-                batch.append((request, answers))
+                batch.append((request, waiting))
         for request, _ in batch:
             del self._queue[request]
         return batch
@@ -196,14 +212,29 @@ class History:
             self._metrics.unreadable.note("reply")
             return error
 
-    def _call(self, request: PipelinedRead) -> ScriptCall:
+    def _call(self, request: PipelinedRead, waiting: _Waiting) -> ScriptCall:
         channel, after, what, chat_id = request
         keys = channel_keys(self._prefix, channel)
         start = "" if after is None else str(after)
         more = [chat_key(self._prefix, channel, chat_id)] if what == "chat" else _more_keys(keys, what)
         if what == "whole":
             more = [keys.state, answer_key(self._prefix, channel)]
-        return [keys.log, keys.meta, *more], [start, PAGE_BYTES, what, MAX_JOBS]
+        owners = () if waiting.owners is None else [orjson.dumps(owner) for owner in waiting.owners] or NOBODY
+        return [keys.log, keys.meta, *more], [start, PAGE_BYTES, what, MAX_JOBS, *owners]
+
+
+class _Waiting:
+    """Those who want the same; ``owners`` of jobs that any of them may see, None for all."""
+
+    __slots__ = ("answers", "owners")
+
+    def __init__(self, answers: list[asyncio.Future[Snapshot]], owners: Owners | None) -> None:
+        self.answers = answers
+        self.owners = owners
+
+    def join(self, answer: asyncio.Future[Snapshot], owners: Owners | None) -> None:
+        self.answers.append(answer)
+        self.owners = None if owners is None or self.owners is None else self.owners | owners
 
 
 def _facts_of(job: Job) -> JobFacts:

@@ -11,6 +11,7 @@ from typing import Final, NamedTuple
 from starlette.types import Send
 
 from gateway.auth.principal import Principal
+from gateway.broker.history import Owners
 from gateway.closing import Closing
 from gateway.exceptions import NotFound, Refused, StoreDown
 from gateway.fanout import continuity, cursor, sse
@@ -25,7 +26,6 @@ from gateway.streams.arrival import PendingStream
 from gateway.streams.parts import StreamParts
 from gateway.streams.plan import Plan
 from gateway.streams.stream import COMMENT, Stream
-from publisher import channels as names
 from publisher.envelope import START, Event, Position
 from publisher.job import Job
 
@@ -143,6 +143,7 @@ class Opening:
         """None where there is no such job at the deadline: an error for each of them would be much to clear away."""
         if not channel.is_job:
             return await self._read(channel)
+        owners = self._owners(channel)
         changed = asyncio.Event()
         channel.watchers.add(changed.set)
         self._limits.seek(self._user_key)
@@ -151,11 +152,10 @@ class Opening:
                 if self._parts.streams.draining:
                     raise Refused(Closing.DRAINING)
                 changed.clear()
-                if await self._may_look(channel):
-                    read = await self._read(channel)
-                    if read.jobs and self._may_have(read.jobs[0]):
-                        self._limits.found(self._user_key)
-                        return read
+                read = await self._read(channel, owners)
+                if read.jobs and self._may_have(read.jobs[0]):
+                    self._limits.found(self._user_key)
+                    return read
                 try:
                     async with asyncio.timeout_at(deadline):
                         await changed.wait()
@@ -164,19 +164,19 @@ class Opening:
         finally:
             channel.watchers.discard(changed.set)
 
-    async def _may_look(self, channel: Channel) -> bool:
-        """Whether the job's state may be read: that of somebody else's job may be large, and a stream that waits for it
-        takes the same steps as one that waits for a job that is not there."""
+    def _owners(self, channel: Channel) -> Owners | None:
+        """Whose job it has to be for its state to be read, None for anybody's: that of somebody else's job may be
+        large, and a stream that waits for it takes the same steps as one that waits for a job that is not there."""
         callers, principal = self._parts.callers, self._principal
         if callers.may_read(principal, channel.name):
-            return True  # whoever owns it
-        facts = await self._parts.history.facts(names.id_of(channel.name))
-        return facts is not None and callers.may_read(principal, channel.name, facts.owner)
+            return None
+        possible = (None, principal.subject)
+        return frozenset(owner for owner in possible if callers.may_read(principal, channel.name, owner))
 
     def _may_have(self, job: Job) -> bool:
         return self._parts.callers.may_read_job(self._principal, job) and self._plan.accepts_job(job)
 
-    async def _read(self, channel: Channel) -> FirstRead:
+    async def _read(self, channel: Channel, owners: Owners | None = None) -> FirstRead:
         """The events after the older of the cursor and the channel's own position, and the newest state."""
         at_hand = self._at_hand(channel)
         if at_hand is not None:
@@ -187,16 +187,16 @@ class Opening:
             if continuity.missed(mine, here) is not None:
                 return FirstRead(here, [], asked)
         if channel.is_job and self._plan.encoder.shares_states:
-            return await self._read_job(channel)
-        return await self._newest(channel, mine)
+            return await self._read_job(channel, owners)
+        return await self._newest(channel, mine, owners)
 
-    async def _newest(self, channel: Channel, mine: Position | None) -> FirstRead:
+    async def _newest(self, channel: Channel, mine: Position | None, owners: Owners | None) -> FirstRead:
         asked = channel.position
         has = None if self._plan.encoder.shares_states or channel.tag in self._untold else mine
-        snapshot, jobs = await newest(self._parts.history, channel.name, _after(mine, asked), has=has)
+        snapshot, jobs = await newest(self._parts.history, channel.name, _after(mine, asked), has=has, owners=owners)
         return FirstRead(snapshot, jobs, asked)
 
-    async def _read_job(self, channel: Channel) -> FirstRead:
+    async def _read_job(self, channel: Channel, owners: Owners | None) -> FirstRead:
         """A job's state that many may come for at once: what the first of them reads serves all, once it is live."""
         mine = self._known.get(channel.tag)
         if channel.reading is not None:
@@ -204,7 +204,7 @@ class Opening:
             if shown := self._shown_job(channel):
                 return shown
         with self._reading(channel):
-            return await self._newest(channel, mine)
+            return await self._newest(channel, mine, owners)
 
     @contextlib.contextmanager
     def _reading(self, channel: Channel) -> Iterator[None]:

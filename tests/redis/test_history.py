@@ -111,3 +111,60 @@ async def test_steps_of_many_readers_are_read_one_after_the_other(
         assert max(store.states) == 2
     finally:
         await store.close()
+
+
+async def test_a_job_is_read_for_those_whose_it_may_be(redis_url: str, prefix: str, publisher: Publisher) -> None:
+    """For others it is as one that is not there, its events too."""
+    publisher.create_job("anns", kind="media", owner="änn")
+    publisher.create_job("nobodys", kind="media")
+    async with reading(redis_url, prefix) as (_, history):
+
+        async def owner_seen(job_id: str, *owners: str | None) -> object:
+            channel = job_channel(job_id)
+            found = await history.read(channel, 0, "state", frozenset(owners))
+            job = history.job_in(channel, found)
+            assert bool(found.events) == bool(found.state) == (job is not None)
+            return "nothing" if job is None else job.owner
+
+        assert await owner_seen("anns", "änn") == "änn"
+        assert await owner_seen("anns", None, "änn") == "änn"
+        assert await owner_seen("anns", None, "bob") == "nothing"
+        assert await owner_seen("anns") == "nothing"
+        assert await owner_seen("nobodys", None) is None
+        assert await owner_seen("nobodys", "bob") == "nothing"
+        assert await owner_seen("missing", None, "bob") == "nothing"
+
+
+@pytest.mark.parametrize("stored", [b'"\\u00e4nn"', b'"\xc3\xa4nn"'])
+async def test_an_owner_may_be_spelled_as_json_allows(
+    redis_url: str, prefix: str, publisher: Publisher, stored: bytes
+) -> None:
+    publisher.create_job("anns", kind="media", owner="änn")
+    channel = job_channel("anns")
+    async with reading(redis_url, prefix) as (store, history):
+        await store.command("HSET", channel_keys(prefix, channel).state, "owner", stored)
+        found = await history.read(channel, None, "state", frozenset({"änn"}))
+        job = history.job_in(channel, found)
+        assert job is not None and job.owner == "änn"
+
+
+@pytest.mark.parametrize("stored", [b"", b"{", b"[1]", b"false", b"\xff", b"]["])
+async def test_what_is_no_owner_owns_nothing(redis_url: str, prefix: str, publisher: Publisher, stored: bytes) -> None:
+    publisher.create_job("odd", kind="media", owner="ann")
+    channel = job_channel("odd")
+    async with reading(redis_url, prefix) as (store, history):
+        await store.command("HSET", channel_keys(prefix, channel).state, "owner", stored)
+        for owners in (frozenset({"ann", None}), frozenset[str | None]()):
+            found = await history.read(channel, None, "state", owners)
+            assert history.job_in(channel, found) is None
+
+
+async def test_who_asks_at_the_same_time_shares_a_read_also_for_other_owners(
+    redis_url: str, prefix: str, publisher: Publisher
+) -> None:
+    publisher.create_job("nobodys", kind="media")
+    channel = job_channel("nobodys")
+    async with reading(redis_url, prefix) as (_, history):
+        asked = [history.read(channel, None, "state", frozenset({None, f"user-{number}"})) for number in range(50)]
+        found = await asyncio.gather(*asked)
+        assert all(each is found[0] for each in found) and found[0].state

@@ -1,6 +1,7 @@
 -- A channel as it is at one moment. Writes nothing. A key of another type counts as one that is not there.
 -- KEYS: log meta [state [answer]] or [jobs active] or [chat]
 -- ARGV: after ('' reads no events) max_bytes what ('' | 'whole' | 'state' | 'facts' | 'active' | 'jobs' | 'chat') max_jobs
+--   [owner … (JSON): only a job of one of these is read, and any other is as one that is not there]
 -- Reply: {epoch, seq, mark, {message …}, more ('1' or '0'), {state fields and values | facts | job ids …}, foreign keys}
 -- A whole state has the text and parts of an answer too, as field answer.
 -- Facts are what decides whether the state is worth reading: job_id, owner, kind, status, about how many bytes it has.
@@ -13,9 +14,18 @@ local function get(...)
   return {}
 end
 
+local function is_of(owners)
+  local is = redis.pcall('HGET', KEYS[3], 'owner')
+  local ok, named = pcall(cjson.decode, '[' .. (type(is) == 'string' and is or 'null') .. ']')
+  for _, owner in ipairs(owners) do
+    if is == owner or (ok and named[1] == cjson.decode('[' .. owner .. ']')[1]) then return true end
+  end
+end
+local hidden = ARGV[5] and not is_of({ unpack(ARGV, 5) })
+
 local meta = get('HMGET', KEYS[2], 'epoch', 'seq', 'mark')
 local messages, more, size = {}, '0', 0
-if ARGV[1] ~= '' and meta[2] then
+if ARGV[1] ~= '' and meta[2] and not hidden then
   local from, limit = ARGV[1] .. '-18446744073709551615', tonumber(ARGV[2])
   repeat
     local page = get('XRANGE', KEYS[1], '(' .. from, '+', 'COUNT', 32)
@@ -28,7 +38,9 @@ if ARGV[1] ~= '' and meta[2] then
   until #page < 32 or more == '1'
 end
 local rest = {}
-if ARGV[3] == 'state' or ARGV[3] == 'whole' then
+if hidden then
+  rest = {}
+elseif ARGV[3] == 'state' or ARGV[3] == 'whole' then
   rest = get('HGETALL', KEYS[3])
   if ARGV[3] == 'whole' and redis.pcall('HGET', KEYS[3], 'kind') == '"answer"' then
     local so_far = get('GET', KEYS[4])
