@@ -23,6 +23,7 @@ from gateway.sockets.allowance import Allowance, Excess
 from gateway.sockets.answering import Answering
 from gateway.sockets.body_room import BodyRoom
 from gateway.sockets.crowd import Crowd
+from gateway.sockets.stops import NoRoom, OtherVersion, TooEarly, TooMuch
 from gateway.sockets.time_limit import TimeLimit
 
 log = Log("gateway.http")
@@ -46,30 +47,6 @@ UNHEARD_PAUSE_S: Final = 0.01
 _SLICE: Final = memoryview(bytearray(SLICE_BYTES))
 """Where the bytes of every connection come in: they are taken out before another one is heard."""
 _UNHEARD: Final = memoryview(bytearray(UNHEARD_BYTES))
-
-
-class _Stop(Exception):
-    """Raised in the parser's calls, to make it stop."""
-
-
-class _TooMuch(_Stop):
-    """At a request that is larger than allowed."""
-
-    def __init__(self, excess: Excess) -> None:
-        super().__init__()
-        self.excess = excess
-
-
-class _OtherVersion(_Stop):
-    """At a request of a version whose answers would have another form."""
-
-
-class _TooEarly(_Stop):
-    """At a request that does not wait for the answer to the one before."""
-
-
-class _NoRoom(_Stop):
-    """At a body for which the node has no room."""
 
 
 class FindsAnswers(Protocol):
@@ -212,7 +189,7 @@ class RequestProtocol(HttpToolsProtocol, asyncio.BufferedProtocol):
         if self._plain:
             return
         if self._busy():
-            raise _TooEarly
+            raise TooEarly
         super().on_message_begin()
         self.scope["extensions"] = {EXTENSION: self}  # type: ignore[dict-item]
 
@@ -224,7 +201,7 @@ class RequestProtocol(HttpToolsProtocol, asyncio.BufferedProtocol):
         if self._plain or not self._allowance.in_head:
             return  # a trailer is nobody's business
         if len(self.headers) >= allowance.MAX_HEADERS:
-            raise _TooMuch(Excess.HEAD)
+            raise TooMuch(Excess.HEAD)
         super().on_header(name, value.rstrip(b" \t"))
 
     def on_headers_complete(self) -> None:
@@ -232,10 +209,10 @@ class RequestProtocol(HttpToolsProtocol, asyncio.BufferedProtocol):
             return
         self._stop_timer()
         if self.parser.get_http_version() not in VERSIONS:
-            raise _OtherVersion
+            raise OtherVersion
         # What came in one piece was never counted as an unfinished head.
         if allowance.head_too_large(self.url, self.headers, self._allowance.bytes):
-            raise _TooMuch(Excess.HEAD)
+            raise TooMuch(Excess.HEAD)
         self._plain = self.parser.should_upgrade() and any(
             name == b"transfer-encoding" or (name == b"content-length" and value != b"0")
             for name, value in self.headers
@@ -256,7 +233,7 @@ class RequestProtocol(HttpToolsProtocol, asyncio.BufferedProtocol):
         if cycle.response_complete:
             return
         if not self.bodies.take(len(body)):
-            raise _NoRoom
+            raise NoRoom
         self._held += len(body)
         cycle.body += body
         if len(cycle.body) > HIGH_WATER:
@@ -323,11 +300,11 @@ class RequestProtocol(HttpToolsProtocol, asyncio.BufferedProtocol):
 
     def _unreadable(self, error: httptools.HttpParserError) -> None:
         stop = error.__context__
-        if isinstance(stop, _TooMuch):
+        if isinstance(stop, TooMuch):
             self._too_much(stop.excess)
-        elif isinstance(stop, _TooEarly):
+        elif isinstance(stop, TooEarly):
             self._too_early()
-        elif isinstance(stop, _NoRoom):
+        elif isinstance(stop, NoRoom):
             self._refuse(503, b"unavailable", b"Too many bodies are under way; try again later.", b"retry-after: 5\r\n")
         else:
             log.debug("request.unreadable", words=type(error).__name__)
