@@ -6,7 +6,7 @@ from typing import Final, NamedTuple
 from urllib.parse import parse_qsl
 
 from gateway.exceptions import BadRequest
-from gateway.mercure.rules import MAX_SELECTOR_BYTES, MAX_SELECTORS, is_plain
+from gateway.mercure.rules import MAX_SELECTOR_BYTES, MAX_SELECTORS, MAX_VARIABLES, is_plain
 from gateway.mercure.selector import SelectorKind, TopicSelector
 
 KINDS: Final = {
@@ -40,6 +40,8 @@ def read_query(query: bytes, base: str) -> SubscriptionQuery:
             raise BadRequest(f"A subscription may have {MAX_SELECTORS} selectors; open several.")
     if not selectors:
         raise BadRequest("Say which topics: ?topic=…, ?match=… or ?match_urlpattern=… (several, if you like).")
+    if sum(map(_variables, selectors)) > MAX_VARIABLES:
+        raise BadRequest(f"The templates of a subscription may have {MAX_VARIABLES} variables; open several.")
     resumes = [value for wanted in RESUMES for name, value in fields if name == wanted]
     return SubscriptionQuery(tuple(dict.fromkeys(selectors)), resumes[0] if resumes else None)
 
@@ -56,6 +58,12 @@ def _fields(query: bytes) -> list[tuple[str, str]]:
         raise BadRequest("The query is not UTF-8 in percent-encoding.") from None
     except ValueError:
         raise BadRequest(f"The query has more than {MAX_FIELDS} fields.") from None
+
+
+def _variables(selector: TopicSelector) -> int:
+    """At least as many as a template has."""
+    text = selector.text
+    return text.count("{") + text.count(",") if selector.kind is SelectorKind.TOPIC and "{" in text else 0
 
 
 def _selector(name: str, value: str, base: str) -> TopicSelector:

@@ -15,6 +15,8 @@ HUB_TYPE: Final = "mercure"
 
 MAX_SELECTORS: Final = 100
 MAX_SELECTOR_BYTES: Final = 4096
+MAX_VARIABLES: Final = 256
+"""In all templates of one subscription: each is a step, for each of them, with every update."""
 MAX_TOPICS: Final = 1000
 MAX_TOPIC_BYTES: Final = 4096
 MAX_ID_CHARACTERS: Final = 255

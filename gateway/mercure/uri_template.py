@@ -12,6 +12,8 @@ import string
 from functools import lru_cache
 from typing import Final, NamedTuple
 
+from gateway.mercure.rules import MAX_TOPICS
+
 UNRESERVED: Final = string.ascii_letters + string.digits + "-._~"
 RESERVED: Final = ":/?#[]@!$&'()*+,;="
 _EXPRESSION: Final = re.compile(r"\{([+#./;?&]?)([^{}]*)\}")
@@ -101,9 +103,9 @@ class URITemplate:
         return bool(reached & text.end)
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=MAX_TOPICS)
 def marked(text: str) -> MarkedText:
-    """An update's topics are looked at by many templates."""
+    """An update's topics, all of them, are looked at by the templates of one selection after the other."""
     return MarkedText(text)
 
 

@@ -30,6 +30,7 @@ def test_the_numbers_are_those_of_the_code() -> None:
     for words in (
         f"{rules.MAX_TOPICS:,} topics, topics over {rules.MAX_TOPIC_BYTES:,} bytes, ids over {rules.MAX_ID_CHARACTERS}",
         f"at most {rules.MAX_SELECTORS}, of {rules.MAX_SELECTOR_BYTES:,} bytes",
+        f"may have {rules.MAX_VARIABLES} variables together",
         f"{url_pattern.MAX_GROUPS} names and groups, {url_pattern.MAX_WILDCARDS} wildcards",
         f"topics of more than {url_pattern.MAX_TOPIC_CHARACTERS:,} characters",
     ):

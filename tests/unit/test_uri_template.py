@@ -10,6 +10,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from gateway.mercure import uri_template
+from gateway.mercure.rules import MAX_TOPICS
 from gateway.mercure.uri_template import RESERVED, UNRESERVED
 
 FITS = [
@@ -112,3 +113,12 @@ def test_the_longest_ones_take_no_time(template: str) -> None:
     for topic in ("a" * 4095, "/a" * 2047, "?a=1" + "&a=1" * 1000, "%41" * 1300):
         parsed.test(topic)
     assert time.process_time() - began < 10
+
+
+def test_the_topics_of_an_update_are_marked_once_for_all_templates() -> None:
+    """However many it has: marking a long one takes longer than a look at it."""
+    topics = [f"x{number}" for number in range(MAX_TOPICS)]
+    templates = [uri_template.parse(f"{{a}}b{number}{{c}}") for number in range(3)]
+    before = uri_template.marked.cache_info().misses
+    assert not any(template is None or template.test(topic) for template in templates for topic in topics)
+    assert uri_template.marked.cache_info().misses == before + MAX_TOPICS
