@@ -193,6 +193,7 @@ class Disconnects:
             await self._ask()
             await self._compare()
             await self._is_known(from_now_on=True)
+            await self._compare()  # once more: it may have been lost before the sign stood, and would not be missed
         self.loaded = True
         self._gate.open(doubts)
 

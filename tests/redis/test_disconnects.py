@@ -196,6 +196,7 @@ async def test_a_node_that_starts_after_redis_lost_everything_asks_the_others(ow
     """It knows nothing before they have put back what they know."""
     async with listeners(own_broker.url, prefix, "a") as (a,):
         await a.control.disconnect_everywhere("ann", revoke=True)
+        await until(lambda: a.control.loaded, "the node to be at work")
         await a.store.command("FLUSHALL")
         async with listeners(own_broker.url, prefix, "b") as (b,):
             await until(lambda: b.control.loaded, "the revocations")
@@ -206,6 +207,7 @@ async def test_on_a_cluster_too_a_node_that_starts_after_a_loss_asks_the_others(
     with redis_cluster() as brokers:
         async with listeners(cluster_url(brokers), prefix, "a") as (a,):
             await a.control.disconnect_everywhere("ann", revoke=True)
+            await until(lambda: a.control.loaded, "the node to be at work")
             for broker in brokers:
                 with redis.Redis.from_url(broker.url) as client:
                     client.flushall()
