@@ -16,6 +16,7 @@ end
 
 local function is_of(owners)
   local is = redis.pcall('HGET', KEYS[3], 'owner')
+  if not is and redis.call('EXISTS', KEYS[3]) == 0 then return false end  -- not a step more than for somebody else's
   local ok, named = pcall(cjson.decode, '[' .. (type(is) == 'string' and is or 'null') .. ']')
   for _, owner in ipairs(owners) do
     if is == owner or (ok and named[1] == cjson.decode('[' .. owner .. ']')[1]) then return true end
