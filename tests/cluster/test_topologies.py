@@ -13,6 +13,7 @@ from tests.cluster.test_faults import ORDERS
 from tests.cluster.ways import Encrypted, Socket
 from tests.cluster.world import running_world
 
+SOME_EVENTS = 40
 STRIKES = (redis.restarted, redis.everybody_killed, nodes.killed)
 
 
@@ -22,8 +23,8 @@ async def test_every_event_arrives_once_over(topology: Topology, prefix: str) ->
     async with running_world(prefix, topology=topology, orders=ORDERS) as world:
         for strike in STRIKES:
             await ClusterFault(strike.__name__, strike).run(world, Hold(random.Random(1)))
+            await world.accepted(SOME_EVENTS)
         await world.finish()
         assert world.problems() == []
-        assert world.ledger.accepted_count > 100
         if isinstance(world.backend, Encrypted):
             assert await world.backend.refused() == set()
