@@ -6,6 +6,7 @@ import argparse
 import json
 import signal
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 from tests.bench import document, machine, plots, progress, report
@@ -46,13 +47,11 @@ def main() -> None:
         return
     if options.json is None and (options.read or options.plots or options.docs):
         parser().error("--read, --plots and --docs need --json FILE")
-    rows = [] if options.read else measure(options)
-    figures = Figures.of(machine.facts(), rows)
-    if options.json is not None:
-        kept = Figures.load(options.json) if options.json.exists() else Figures({}, [])
-        figures = kept if options.read else kept.updated(figures)
-        options.json.parent.mkdir(parents=True, exist_ok=True)
-        options.json.write_text(json.dumps(figures.as_json(), indent=1) + "\n", "utf-8")
+    figures = Figures.load(options.json) if options.json is not None and options.json.exists() else Figures({}, [])
+    for rows in () if options.read else measure(options):
+        figures = figures.updated(Figures.of(machine.facts(), rows))
+        if options.json is not None:
+            save(figures, options.json)
     print(report.goal_table(goals(figures)))
     if options.docs:
         document.PAGE.write_text(document.rewrite(document.PAGE.read_text("utf-8"), figures), "utf-8")
@@ -60,7 +59,13 @@ def main() -> None:
         print(path)
 
 
-def measure(given: argparse.Namespace) -> list[Row]:
+def save(figures: Figures, path: Path) -> None:
+    """After each case: who breaks off a long run keeps what it has measured."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(figures.as_json(), indent=1) + "\n", "utf-8")
+
+
+def measure(given: argparse.Namespace) -> Iterator[list[Row]]:
     """Run the cases, and print each one's table as soon as it is there."""
     for sentence in dict.fromkeys(choice.absent().values()):
         print(sentence, file=sys.stderr)
@@ -73,13 +78,11 @@ def measure(given: argparse.Namespace) -> list[Row]:
         tuple(given.systems) if given.systems else None,
         given.quick,
     )
-    rows = []
     for name in given.case or CASES:
         found = CASES[name].run(options)
         progress.done()
         print(report.table(found, CASES[name].COLUMNS), flush=True)
-        rows += found
-    return rows
+        yield found
 
 
 if __name__ == "__main__":
