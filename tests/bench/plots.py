@@ -16,6 +16,7 @@ COLOURS: Final = {
     "nchan-redis": "#e6a05a",
     "handwritten": "#7b3294",
     "gateway": "#1f77b4",
+    "gateway-clients": "#5ba3d9",
     "gateway-jwt": "#1f77b4",
     "gateway-jwt-own": "#5ba3d9",
 }
