@@ -67,6 +67,11 @@ class Raw(NamedTuple):
         epoch, seq, mark = self[:3]
         return _new(Position, (epoch.decode(), int(seq), mark.decode()))
 
+    def follows(self, position: Position) -> bool:
+        """As :meth:`Event.follows`; False after :data:`START`, whose epoch nobody knows."""
+        epoch, seq, mark = position
+        return self.prev == mark.encode() and int(self.seq) == seq + 1 and self.epoch == epoch.encode()
+
 
 class Event(NamedTuple):
     """One event as it travels. ``data`` is JSON text without line breaks; ``time`` is ms since the Unix epoch;

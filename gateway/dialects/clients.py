@@ -15,7 +15,7 @@ from gateway.auth.principal import PUBLISH, STATS, Principal
 from gateway.dialects import common
 from gateway.exceptions import BadRequest, HTTPError, as_http_error
 from gateway.fanout import sse
-from gateway.fanout.encoder import Encoder
+from gateway.fanout.encoder import Encoder, as_published
 from gateway.http import responses
 from gateway.http.body import read_json
 from gateway.http.endpoint import publisher_errors
@@ -49,7 +49,7 @@ class ClientsEncoder(Encoder):
         return [sse.json_block(data, b"__connected")]
 
     def event(self, event: Event) -> bytes | None:
-        return sse.data_block(event.data, event.type.encode())
+        return as_published(event)
 
     def reset(self, channel: str, reason: str) -> list[bytes]:
         return [sse.json_block({"channel": channel, "reason": reason}, b"stream.reset")]

@@ -9,7 +9,7 @@ import orjson
 
 from gateway.closing import Closing
 from gateway.fanout import sse
-from gateway.fanout.encoder import Encoder, closing_data
+from gateway.fanout.encoder import Encoder, as_published, closing_data
 from gateway.http.job_json import job_json
 from publisher.envelope import Event
 from publisher.job import Job
@@ -37,7 +37,7 @@ class NativeEncoder(Encoder):
 
     def event(self, event: Event) -> bytes | None:
         if not self._envelope:
-            return sse.data_block(event.data, event.type.encode())
+            return as_published(event)
         said = {
             "channel": event.channel,
             "seq": event.seq,

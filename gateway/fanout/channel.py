@@ -104,13 +104,6 @@ class Channel:
         self.part = self.elsewhere = cursor.event_part(self.tag, event)
         return self.part
 
-    def follows(self, raw: Raw) -> bool:
-        """Whether this is the very next event here, as :meth:`Event.follows` says; not known before the first."""
-        if self.position is None:
-            return False
-        epoch, seq, mark = self.position
-        return raw.prev == mark.encode() and int(raw.seq) == seq + 1 and raw.epoch == epoch.encode()
-
     def move_past_raw(self, raw: Raw) -> bytes:
         """As :meth:`move_past`."""
         self.position = raw.position

@@ -60,10 +60,7 @@ class Encoder:
         """What is to be said of events, each behind what ends its id line (``parts``); None where the stream cannot go
         on with them."""
         if self.verbatim:
-            return [
-                b"%b\n%b" % (part, sse.data_block(event.data, event.type.encode()))
-                for part, event in zip(parts, events, strict=True)
-            ]
+            return [b"%b\n%b" % (part, as_published(event)) for part, event in zip(parts, events, strict=True)]
         return [
             b"%b\n%b" % (part, block)
             for part, event in zip(parts, events, strict=True)
@@ -117,6 +114,11 @@ class Encoder:
     def refusal(self, closing: Closing) -> bytes:
         """Why a stream cannot be served now, for clients whose EventSource would die of a status other than 200."""
         return sse.json_block(closing_data(closing), b"stream.close")
+
+
+def as_published(event: Event) -> bytes:
+    """The block of an event under its own type."""
+    return sse.data_block(event.data, event.type.encode())
 
 
 def closing_data(closing: Closing) -> dict[str, Any]:

@@ -124,9 +124,9 @@ class Hub:
         """The short way of an event that is for one stream, which hears it as it was published: the same bytes, without
         an :class:`Event` and without what is there for many. False where it has to go the usual way."""
         connection, before, raw = channel.single, channel.position, split(message)
-        if raw is None or raw.type in _UNUSUAL or channel.keeping or channel.watchers or not channel.follows(raw):
+        assert connection is not None and before is not None  # there is a member
+        if raw is None or raw.type in _UNUSUAL or channel.keeping or channel.watchers or not raw.follows(before):
             return False
-        assert connection is not None
         part = channel.move_past_raw(raw)
         frame = b"%b%b\n%b" % (connection.id_start(channel), part, sse.data_block(raw.data, raw.type))
         first = connection.push(sse.chunk(frame) if connection.chunked else frame)
@@ -134,7 +134,8 @@ class Hub:
             self._dirty.append(connection)
         elif first is None:
             self._leave_behind(connection, channel, before)
-        self._metrics.passed_on(connection.encoder.name, int(raw.time))
+        self._metrics.events_delivered[connection.encoder.name] += 1
+        self._metrics.fanned_out((int(raw.time),), 1)
         return True
 
     def _arrive(self, channel: Channel, events: list[Event]) -> None:
@@ -242,7 +243,7 @@ class Hub:
                 self._metrics.events_delivered[encoder.name] += len(frames) * len(members)
             elif frames is None:
                 self._lose(channel, members)
-        self._metrics.fanned_out(events, channel.size)
+        self._metrics.fanned_out([event.time for event in events], channel.size)
         if channel.is_job and events[-1].type in names.TERMINAL_TYPES:
             self._end(channel)
 

@@ -55,19 +55,15 @@ def framed(frames: Iterable[bytes]) -> bytes:
     size = 0
     for frame in frames:
         if size and size + len(frame) > MAX_CHUNK:
-            out.append(_chunk(group, size))
+            out.append(chunk(b"".join(group)))
             group, size = [], 0
         group.append(frame)
         size += len(frame)
     if size:
-        out.append(_chunk(group, size))
+        out.append(chunk(b"".join(group)))
     return b"".join(out)
 
 
-def chunk(frame: bytes) -> bytes:
-    """One complete event as an HTTP chunk, as :func:`framed` would."""
-    return b"%x\r\n%b\r\n" % (len(frame), frame)
-
-
-def _chunk(group: list[bytes], size: int) -> bytes:
-    return b"%x\r\n%b\r\n" % (size, b"".join(group))
+def chunk(data: bytes) -> bytes:
+    """One HTTP chunk."""
+    return b"%x\r\n%b\r\n" % (len(data), data)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from collections.abc import Iterable
 from typing import Final
 
 from gateway.metrics.histogram import Histogram
 from gateway.metrics.labels import CLOSED, DIALECTS, RECONNECTS, REFUSED, RESETS, RESUMES, Values
 from gateway.metrics.unreadable import Unreadable
-from publisher.envelope import Event
 
 LATENCY_BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 DURATION_BUCKETS: Final = (0.1, 1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 1800.0, 3600.0, 7200.0)
@@ -46,17 +46,12 @@ class Metrics:
         """As of the last scrape: nobody counts it as it changes."""
         self.unreadable = Unreadable()
 
-    def fanned_out(self, events: list[Event], listeners: int) -> None:
-        """Published → handed to the sockets, by the clock of Redis."""
+    def fanned_out(self, times: Iterable[int], listeners: int) -> None:
+        """Published, at these ``times`` (ms) → handed to the sockets, by the clock of Redis."""
         if listeners:
             now = (time.time() - self.clock_offset_s) * 1000
-            for event in events:
-                self.latency.observe(max(0.0, now - event.time) / 1000, listeners)
-
-    def passed_on(self, dialect: str, time_ms: int) -> None:
-        """The same for an event of this time that was delivered once."""
-        self.events_delivered[dialect] += 1
-        self.latency.observe(max(0.0, (time.time() - self.clock_offset_s) * 1000 - time_ms) / 1000)
+            for published in times:
+                self.latency.observe(max(0.0, now - published) / 1000, listeners)
 
     def probed(self, seconds: float) -> None:
         self.probe_seconds = seconds

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import random
 from collections.abc import Callable, Iterator
 from typing import Final, NamedTuple
 
@@ -14,7 +13,7 @@ from gateway.auth.principal import Principal
 from gateway.broker.history import Owners
 from gateway.closing import Closing
 from gateway.exceptions import NotFound, Refused, StoreDown
-from gateway.fanout import continuity, cursor, sse
+from gateway.fanout import continuity, cursor
 from gateway.fanout.channel import Channel
 from gateway.fanout.continuity import Snapshot
 from gateway.fanout.ownership import Owner
@@ -360,8 +359,7 @@ class Opening:
 
     def _greet(self, stream: Stream, channels: list[Channel], *, resumed: bool) -> None:
         connection = stream.connection
-        low, high = self._parts.settings.retry_ms
-        retry = sse.retry(low + int(random.random() * (high - low + 1)))
+        retry = stream.retry()
         blocks = self._plan.encoder.opened(connection.id, [channel.name for channel in channels], resumed)
         line = connection.id_line()
         stream.queue(

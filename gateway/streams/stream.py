@@ -207,6 +207,10 @@ class Stream:
         line = connection.id_line()
         self.queue([line + block for block in connection.encoder.reset(channel.name, reason) or ()])
 
+    def retry(self) -> bytes:
+        """When the client is to come back if it has to: each at another moment."""
+        return sse.retry(random.randint(*self._parts.settings.retry_ms))
+
     def note_end(self, channel: Channel, jobs: list[Job]) -> None:
         if channel.is_job and jobs and jobs[0].finished:
             self.connection.channel_ended(channel)
@@ -338,8 +342,7 @@ class Stream:
             await asyncio.sleep(self.connection.encoder.end_delay_s)
         blocks = self.connection.encoder.closing(closing)
         if closing.reconnect:
-            low, high = self._parts.settings.retry_ms
-            retry = sse.retry(random.randint(low, high))
+            retry = self.retry()
             blocks = [retry + blocks[0], *blocks[1:]] if blocks else [retry + COMMENT]
         self.queue(blocks)
         self._parts.hub.flush()

@@ -110,13 +110,17 @@ class AsyncRedisTransport:
             if self._pipeline is not None:
                 return await self._ask(self._pipeline, request)
             reply = await self._ask_cluster(client, request)
-            call = self._hub.call(request, reply)
-            if call is not None:  # what follows an event on a topic
-                try:
-                    self._hub.heard(await self._ask_cluster(client, call))
-                except NoPermissionError:
-                    self._hub.heard(NO_HUB)
+            await self._tell_hub(client, request, reply)
             return reply
+
+    async def _tell_hub(self, client: Any, done: Call, reply: Any) -> None:
+        """Cluster: what follows an event on a topic."""
+        call = self._hub.call(done, reply)
+        if call is not None:
+            try:
+                self._hub.heard(await self._ask_cluster(client, call))
+            except NoPermissionError:
+                self._hub.heard(NO_HUB)
 
     async def _ask_cluster(self, client: Any, call: Call) -> Any:
         script = lua(call.script)

@@ -21,7 +21,7 @@ from schemathesis.specs.openapi.checks import (
 
 from tests.http.api import DOCUMENT, SCHEMAS
 from tests.support.broker import Broker
-from tests.support.node import Node
+from tests.support.node import MEASURED, Node
 from tests.support.tokens import token
 
 EXAMPLES = 40
@@ -65,7 +65,7 @@ def fuzzed(broker: Broker) -> Iterator[Node]:
     """A node of its own: what is asked of it may revoke anybody."""
     with ExitStack() as stack:
         with pytest.MonkeyPatch.context() as patch:
-            patch.delenv("COVERAGE_PROCESS_CONFIG", raising=False)  # thousands of calls over the same lines
+            patch.delenv(MEASURED, raising=False)  # thousands of calls over the same lines
             running = stack.enter_context(Node(broker.url, f"f{secrets.token_hex(5)}", JOB_WAIT_S=0))
         yield running
 

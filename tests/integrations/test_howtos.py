@@ -15,6 +15,7 @@ from publisher import Publisher
 from tests.integrations.standing import has
 from tests.integrations.worker import Worker
 from tests.support.broker import Broker
+from tests.support.node import MEASURED
 
 HOWTOS = Path(__file__).parents[2] / "docs/howto"
 
@@ -29,7 +30,7 @@ def test_the_how_to_s_code_runs(queue: str, own_broker: Broker, tmp_path: Path) 
     command, *arguments = shlex.split(re.findall(r"```bash\n(.*?)```", page, re.DOTALL)[1])
     (tmp_path / "tasks.py").write_text(tasks)
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), str(HOWTOS.parents[1])])}
-    environment.pop("COVERAGE_PROCESS_CONFIG", None)
+    environment.pop(MEASURED, None)
     module, log = {"rq": "rq.cli"}.get(command, command), tmp_path / "log"
     with (
         Worker([module, *arguments], environment, log, measured=False),

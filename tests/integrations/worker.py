@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import Self
 
 from tests.support.commands import alive
+from tests.support.node import MEASURED
 from tests.support.waiting import wait_until
 
 ROOT = Path(__file__).parents[2]
@@ -27,7 +28,7 @@ class Worker:
         self.log = log
         given = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), *ELSEWHERE]), **environment}
         if not measured:
-            given.pop("COVERAGE_PROCESS_CONFIG", None)
+            given.pop(MEASURED, None)
         with log.open("ab") as output:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", *arguments],
