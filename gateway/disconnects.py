@@ -19,7 +19,7 @@ import time
 from typing import Final, Protocol
 
 import orjson
-from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import ResponseError
 
 from gateway.auth.orders import MAX_AHEAD_S, Ask, Known, Order, read_message
 from gateway.auth.revocations import MAX_SUBJECTS, Newest, Revocations
@@ -29,9 +29,10 @@ from gateway.broker.script import Script
 from gateway.broker.store import ReplyError, Store, is_wrong_type
 from gateway.broker.subscriber import Subscriber
 from gateway.exceptions import StoreDown
-from gateway.logs.log import Log
+from gateway.logs.log import Log, is_told
 from gateway.metrics.unreadable import Unreadable
 from publisher.keys import CONTROL, orders_known_key, pubsub_name, revoked_key, sent_away_key
+from publisher.redis.errors import ERRORS
 
 log = Log("gateway.control")
 
@@ -158,6 +159,7 @@ class Disconnects:
     # What is kept ---
 
     async def _keep(self) -> None:
+        refusals = 0
         while True:
             self._gate.due.clear()
             pause = self._refresh_s
@@ -165,10 +167,14 @@ class Disconnects:
                 async with asyncio.timeout(WANT_TIMEOUT_S):
                     await self._subscriber.want(CONTROL)
                 await self._load()
-            except (StoreDown, RedisError, OSError) as error:
+                refusals = 0
+            except (StoreDown, *ERRORS) as error:
                 # While Redis is away there are lines enough; refusals of a Redis that is there must be seen.
-                level = logging.WARNING if isinstance(error.__cause__, ResponseError) else logging.DEBUG
-                log.at(level, "control.unreachable", words=type(error).__name__)
+                words = str(error) or type(error).__name__
+                refused = isinstance(error.__cause__, ResponseError)
+                if is_told(refusals) or not refused:
+                    log.at(logging.WARNING if refused else logging.DEBUG, "control.unreachable", words=words)
+                refusals += refused
                 pause = 0.0 if await self._mended(error) else RETRY_S
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(pause):
@@ -248,7 +254,7 @@ class Disconnects:
                 for name in asks:
                     await self._tell({"known": name})
             except StoreDown as error:  # who asked waits for a while, and asks again when it starts anew
-                log.at(logging.DEBUG, "control.unreachable", words=type(error).__name__)
+                log.at(logging.DEBUG, "control.unreachable", words=error)
 
     async def _tell(self, message: dict[str, str]) -> int:
         args: list[str | int | bytes] = [self._announce, self._channel, orjson.dumps(message)]

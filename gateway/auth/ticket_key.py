@@ -11,12 +11,12 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from redis.asyncio import Redis, RedisCluster
-from redis.exceptions import RedisError
 
 from gateway.auth.errors import AuthUnavailable
 from gateway.metrics.unreadable import Unreadable
 from publisher.keys import old_ticket_key, ticket_key
 from publisher.redis.closed import closed_is_connection_error
+from publisher.redis.errors import ERRORS
 
 REFRESH_S: Final = 1.0
 """So long after a rotation a node may go on signing with the old secret."""
@@ -146,7 +146,7 @@ class SharedTicketKey:
             async with asyncio.timeout(CALL_TIMEOUT_S):
                 with closed_is_connection_error():
                     found = await self._client.eval(_SCRIPT, 2, *self._names, known)
-        except (RedisError, OSError, TimeoutError):
+        except ERRORS:
             pass
         # Where it failed, the time that it took does not count: the next try is a second away.
         self._looked_at = began_at if found else self._clock()

@@ -17,7 +17,7 @@ from typing import Final
 
 from gateway.broker.pubsub_protocol import PubSubProtocol, ServerAddress
 from gateway.exceptions import StoreDown
-from gateway.logs.log import Log
+from gateway.logs.log import Log, is_told
 
 CONNECT_TIMEOUT_S: Final = 4.0
 CONFIRM_TIMEOUT_S: Final = 5.0
@@ -153,7 +153,7 @@ class PubSubConnection:
                     await self._watch()
                 except (StoreDown, OSError) as error:
                     self._lost_reason = self._lost_reason or "unreachable"
-                    if failures in (0, 10, 100) or failures % 1000 == 0:
+                    if is_told(failures):
                         log.warning("redis.connect_failed", words=error)
                 failures = 0 if self.up else failures + 1
                 self._note_refusal()

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from redis.asyncio import Connection, Redis, RedisCluster, SSLConnection, UnixDomainSocketConnection
 from redis.asyncio.sentinel import SentinelConnectionPool
-from redis.exceptions import NoScriptError, ReadOnlyError, RedisError, ResponseError
+from redis.exceptions import NoScriptError, ReadOnlyError, ResponseError
 
 from gateway.broker.pubsub_protocol import ServerAddress
 from gateway.broker.script import Script
@@ -23,12 +23,20 @@ from publisher.redis import packing
 from publisher.redis.cancellation import lost_cancellation_delivered
 from publisher.redis.closed import closed_is_connection_error
 from publisher.redis.connect import database
-from publisher.redis.errors import fault_of
+from publisher.redis.errors import ERRORS, fault_of
 
 CALL_TIMEOUT_S: Final = 5.0
 AT_ONCE: Final = 64
 """Scripts under way at one primary of a Cluster, where each takes a connection: redis-py refuses more than 100."""
+MAX_REASON: Final = 200
+"""Characters of an error's own words in a log line."""
 NodeClient = Redis | RedisCluster
+
+
+def reason(error: BaseException) -> str:
+    """What went wrong, for a line of the log."""
+    kind, said = type(error).__name__, str(error)[:MAX_REASON].rstrip(".")
+    return f"{kind}, {said}" if said else kind
 
 
 class ReplyError(StoreDown):
@@ -81,8 +89,8 @@ class Store:
                 if any(isinstance(result, ReadOnlyError) for result in results):
                     await self.reconnect()
                 return results
-        except (RedisError, OSError, TimeoutError) as error:
-            raise StoreDown(f"Redis did not answer: {type(error).__name__}.") from error
+        except ERRORS as error:
+            raise StoreDown(f"Redis did not answer: {reason(error)}.") from error
 
     async def _pipeline(self, script: Script, calls: Sequence[ScriptCall], *, send: bool = False) -> list[Any]:
         """``send``: the first call carries the script, and the others find it there."""
@@ -117,8 +125,8 @@ class Store:
             async with asyncio.timeout(CALL_TIMEOUT_S):
                 with closed_is_connection_error(), lost_cancellation_delivered():
                     return await self.client.execute_command(*args)
-        except (RedisError, OSError, TimeoutError) as error:
-            raise StoreDown(f"Redis did not answer: {type(error).__name__}.") from error
+        except ERRORS as error:
+            raise StoreDown(f"Redis did not answer: {reason(error)}.") from error
 
     async def mend(self, keys: Mapping[str, str]) -> int:
         """Remove those keys that are not of the type given here (hash, stream, zset): nobody else would, and every
@@ -136,8 +144,8 @@ class Store:
             # It answered, if only that this user may not ask; but one that is busy with a script, say, serves nobody.
             if fault_of(error) is Fault.AWAY:
                 raise StoreDown(f"Redis serves nobody now: {error}") from error
-        except (RedisError, OSError, TimeoutError) as error:
-            raise StoreDown(f"Redis did not answer: {type(error).__name__}.") from error
+        except ERRORS as error:
+            raise StoreDown(f"Redis did not answer: {reason(error)}.") from error
 
     async def reconnect(self) -> None:
         """Drop the connections: the server has become a replica, the next ones find the master."""
@@ -160,8 +168,8 @@ class Store:
         if isinstance(pool, SentinelConnectionPool):
             try:
                 host, port = await pool.get_master_address()
-            except RedisError as error:  # also while Sentinel knows of no primary
-                raise StoreDown(f"Sentinel did not say where the primary is: {type(error).__name__}.") from error
+            except ERRORS as error:  # also while Sentinel knows of no primary
+                raise StoreDown(f"Sentinel did not say where the primary is: {reason(error)}.") from error
             return _endpoint(pool.connection_kwargs, host, port, tls=_is_tls(pool.connection_class))
         kwargs = pool.connection_kwargs
         if issubclass(pool.connection_class, UnixDomainSocketConnection):
@@ -175,8 +183,8 @@ class Store:
             return None
         try:
             await self.client.initialize()
-        except RedisError as error:
-            raise StoreDown(f"The cluster did not say who serves what: {type(error).__name__}.") from error
+        except ERRORS as error:
+            raise StoreDown(f"The cluster did not say who serves what: {reason(error)}.") from error
         node = self.client.get_node_from_key(channel)
         if node is None:
             raise StoreDown("No primary serves this slot of the cluster.")

@@ -11,9 +11,9 @@ from typing import Final
 from gateway.broker.pubsub_connection import CONFIRM_TIMEOUT_S, USUAL_PATIENCE, Patience, PubSubConnection
 from gateway.broker.pubsub_protocol import ServerAddress
 from gateway.broker.script import Script
-from gateway.broker.store import Store
+from gateway.broker.store import Store, reason
 from gateway.exceptions import StoreDown
-from gateway.logs.log import Log
+from gateway.logs.log import Log, is_told
 from gateway.metrics.counters import Metrics
 from publisher.keys import channel_of, probe_channel, probe_key, pubsub_name
 
@@ -78,8 +78,8 @@ class Subscriber:
                     await self._reshard()
                     failures = 0
                 except Exception as error:  # redis-py raises many kinds here, and none may end the node
-                    if failures in (0, 10, 100) or failures % 1000 == 0:
-                        log.warning("redis.topology_failed", words=type(error).__name__)
+                    if is_told(failures):
+                        log.warning("redis.topology_failed", words=reason(error))
                     failures += 1
                     self._metrics.redis_down()
                 await self._until_changed()

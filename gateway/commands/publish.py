@@ -66,9 +66,10 @@ def run(given: argparse.Namespace) -> int:
 
 def _why(error: PublisherError, url: str) -> str:
     from gateway.commands import redis_trouble
+    from publisher.redis.errors import ERRORS
 
     cause = error.__cause__
-    return redis_trouble.sentence(cause, url) if isinstance(cause, redis_trouble.TROUBLE) else for_users(error)
+    return redis_trouble.sentence(cause, url) if isinstance(cause, ERRORS) else for_users(error)
 
 
 def _one(publisher: Publisher, given: argparse.Namespace) -> int:

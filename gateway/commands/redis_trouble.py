@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from redis.exceptions import RedisClusterException, RedisError, ResponseError
+from redis.exceptions import ResponseError
 
 from gateway.commands.common import CommandError
 from gateway.doctor import reach
 from publisher.redis import connect
 from publisher.redis.address import parse
+from publisher.redis.errors import ERRORS
 
-TROUBLE = (RedisError, RedisClusterException, OSError)
 TRY_S = 5.0
 
 
@@ -30,5 +30,5 @@ def check_reachable(url: str) -> None:
     except ResponseError as error:
         if "NOPERM" not in str(error) and "no permissions" not in str(error):
             raise CommandError(sentence(error, url)) from None
-    except TROUBLE as error:
+    except ERRORS as error:
         raise CommandError(sentence(error, url)) from None

@@ -44,6 +44,7 @@ def run(given: argparse.Namespace) -> int:
         )
     from gateway.commands import redis_trouble
     from publisher.redis import connect
+    from publisher.redis.errors import ERRORS
 
     try:
         client = connect.blocking(settings.redis_url)
@@ -53,7 +54,7 @@ def run(given: argparse.Namespace) -> int:
             _show(client, settings, as_json=given.json)
         finally:
             client.close()
-    except redis_trouble.TROUBLE as error:
+    except ERRORS as error:
         again = " Look with ticket-key show whether it happened." if given.action == "rotate" else ""
         raise common.CommandError(redis_trouble.sentence(error, settings.redis_url) + again) from None
     return 0

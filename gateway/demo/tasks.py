@@ -13,7 +13,6 @@ from typing import Any, Final
 
 import dramatiq
 from dramatiq.brokers.redis import MAINTENANCE_SCALE, RedisBroker
-from redis.exceptions import RedisError
 
 from gateway.demo import writer
 from gateway.demo.scenarios import SCENARIOS, DemoStep, Scenario, step_s
@@ -24,6 +23,7 @@ from publisher import JobCancelled, JobHandle, Publisher, PublisherError, curren
 from publisher.integrations.dramatiq import ReportJobs
 from publisher.keys import demo_queue
 from publisher.redis import connect
+from publisher.redis.errors import ERRORS
 
 log = Log("gateway.demo")
 
@@ -85,7 +85,7 @@ class DemoBroker(RedisBroker):
             if self._waiting() >= MAX_WAITING:
                 raise Unavailable("The demo worker has more to do than it can; try again in a minute.")
             self.enqueue(message, delay=delay)
-        except (RedisError, OSError):
+        except ERRORS:
             raise Unavailable("The demo's queue cannot be reached; try again in a moment.") from None
 
     def _waiting(self) -> int:

@@ -6,12 +6,13 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 import redis
-from redis.exceptions import NoPermissionError, RedisError, ResponseError
+from redis.exceptions import NoPermissionError, ResponseError
 from redis.sentinel import SentinelConnectionPool
 
 from gateway.doctor import rights
 from gateway.doctor.finding import Finding, ok, problem
 from publisher.keys import revoked_key
+from publisher.redis.errors import ERRORS
 
 CHECK: Final = "default user"
 NAME: Final = "default"
@@ -44,7 +45,7 @@ def _open_to_all(client: redis.Redis, prefix: str) -> bool:
         stranger.ping()
     except NoPermissionError:
         pass  # it is in, and may do something else perhaps
-    except (RedisError, OSError):
+    except ERRORS:
         return False
     try:
         return rights.may(stranger, "EVAL", "return 1", 1, revoked_key(prefix))

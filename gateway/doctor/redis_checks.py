@@ -8,7 +8,7 @@ from typing import Any, Final, NamedTuple
 
 import redis
 from redis.cluster import RedisCluster
-from redis.exceptions import RedisClusterException, RedisError, ResponseError
+from redis.exceptions import ResponseError
 from redis.sentinel import MasterNotFoundError
 
 from gateway.doctor import (
@@ -33,6 +33,7 @@ from gateway.doctor.grants import Role
 from gateway.settings.settings import Settings
 from publisher.redis import connect
 from publisher.redis.address import Address, parse
+from publisher.redis.errors import ERRORS
 
 TRY_S: Final = 2.0
 MAX_TAGS: Final = 2000
@@ -65,7 +66,7 @@ def _at(settings: Settings, address: Address, role: Role) -> Iterator[Finding]:
         yield from _examine(settings, address, role)
     except MasterNotFoundError:
         yield reach.no_master(address)
-    except (RedisError, RedisClusterException, OSError) as error:
+    except ERRORS as error:
         yield reach.why(error, address)
 
 
@@ -124,7 +125,7 @@ def _on_each(settings: Settings, address: Address, servers: list[Server], role: 
             on_one = _of_node if role is Role.NODE else _of_worker
             for finding in on_one(settings, address, server):
                 by_check.setdefault(finding.check, []).append((server.address, finding))
-        except (RedisError, OSError) as error:
+        except ERRORS as error:
             broken = error
     for findings in by_check.values():
         yield from over_servers(findings)

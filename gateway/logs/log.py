@@ -8,6 +8,11 @@ from typing import Final
 from gateway.logs.records import Line
 
 
+def is_told(failures: int) -> bool:
+    """Whether this one of many failures in a row gets a line: so many came before it."""
+    return failures in (0, 10, 100) or failures % 1000 == 0
+
+
 class Log:
     """``log.info("node.draining", streams=3, window_s=10.0)``.
 

@@ -76,3 +76,16 @@ def test_an_interrupt_ends_a_node_with_zero(start_node: Callable[..., Node]) -> 
     node = start_node()
     os.kill(node.pid, signal.SIGINT)
     assert node.wait() == 0
+
+
+async def test_a_database_that_the_server_does_not_have_is_named_in_the_log_and_not_every_second(
+    broker: Broker,
+) -> None:
+    """Redis hears and is heard there all the same: only what it is asked for fails."""
+    node = Node(broker.url.removesuffix("/0") + "/99", command=SERVE, ANONYMOUS="read")
+    with contextlib.closing(node):
+        node.start(wait_ready=False)
+        await until(lambda: "redis.probe_failed" in node.log, "the node to try again and again")
+        lines = [line for line in node.log.splitlines() if "control.unreachable" in line]
+        assert len(lines) == 1
+        assert "DB index is out of range" in lines[0]

@@ -18,6 +18,7 @@ from publisher.keys import channel_keys
 from publisher.redis import connect
 from tests.cluster.checker import Truth, truth_from
 from tests.cluster.test_every_dialect import SETTINGS, announced_job, everything_arrived, watching, worker
+from tests.http.api import Api
 from tests.support.broker import Broker
 from tests.support.eventsource import EventSource
 from tests.support.mercure import HubClient, classic, heard
@@ -25,6 +26,7 @@ from tests.support.node import Node
 from tests.support.ports import HOST
 from tests.support.publishers import Reader, done, within
 from tests.support.redis_cluster import cluster_url, redis_cluster
+from tests.support.waiting import until
 
 READ = Script("read")
 
@@ -61,6 +63,29 @@ async def test_every_event_arrives_once_and_in_order_on_a_cluster(
                 next(shard for shard in shards if home and shard.port == home.port).restart()
             assert await running.ended() == 0
             await everything_arrived(pairs, truth(shards, prefix), 200)
+
+
+async def test_a_whole_cluster_that_is_away_takes_no_node_with_it(shards: list[Broker], prefix: str) -> None:
+    """Neither one that runs nor one that starts: redis-py says so with an error that is none of its usual ones."""
+    with Node(cluster_url(shards), prefix, MERCURE="true", ANONYMOUS="read") as node:
+        for shard in shards:
+            shard.kill()
+        await until(lambda: node.readyz() == 503, "the node to say that Redis is away")
+        node.kill()
+        node.start(wait_ready=False)
+        await until(lambda: node.readyz() == 503, "the new node to say so")
+        api = Api(node.base)
+        asked = [
+            await api.call("GET", path, sub="ann", scope="admin")
+            for path in ("/v1/jobs/x", "/v1/jobs", "/v1/stats", "/v1/clients", "/v1/events?channel=topic:x")
+        ]
+        asked.append(await api.call("POST", "/v1/tickets", {"channels": ["topic:x"]}, sub="ann"))
+        assert {answer.status for answer in asked} == {503}, asked
+        assert node.exit_code is None
+        for shard in shards:
+            shard.start()
+        node.wait_ready()
+        assert "Traceback" not in node.log
 
 
 async def test_hundreds_of_reads_at_once_have_their_answers(shards: list[Broker]) -> None:
