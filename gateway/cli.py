@@ -9,7 +9,7 @@ import io
 import os
 import sys
 from collections.abc import Sequence
-from typing import Final, NoReturn
+from typing import Any, Final, NoReturn
 
 from gateway.commands import (
     bench,
@@ -57,6 +57,22 @@ class Parser(argparse.ArgumentParser):
         self.exit(2, f"{self.prog}: {message}. See {self.prog} --help.\n")
 
 
+class CommandParser(Parser):
+    """The parser of one command: its options may stand anywhere among its other arguments."""
+
+    _mixed = False
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        # The mixed way comes here again for each of its two parts; and it loses a -- that says what is no option.
+        if self._mixed or "--" in (args or ()):
+            return super().parse_known_args(args, namespace)
+        self._mixed = True
+        try:
+            return self.parse_known_intermixed_args(args, namespace)
+        finally:
+            self._mixed = False
+
+
 class _Versions(argparse.Action):
     """Looks them up only when they are asked for."""
 
@@ -76,7 +92,7 @@ def parser() -> Parser:
     )
     top.add_argument("--version", action=_Versions, nargs=0, help="print the versions of what runs here, and exit")
     common.leading_options(top)
-    commands = top.add_subparsers(metavar="COMMAND", required=True, parser_class=Parser)
+    commands = top.add_subparsers(metavar="COMMAND", required=True, parser_class=CommandParser)
     for module in COMMANDS:
         sub = commands.add_parser(
             module.NAME,
@@ -97,8 +113,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for screen in (sys.stdout, sys.stderr):
         if isinstance(screen, io.TextIOWrapper):  # a terminal may not know every character
             screen.reconfigure(errors="backslashreplace")
-    given = parser().parse_args(arguments)
     try:
+        given = parser().parse_args(arguments)
         code: int = given.run(given)
         sys.stdout.flush()
         return code

@@ -5,10 +5,12 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import enum
+import json
 import math
 import operator
 import re
 from collections.abc import Iterable
+from functools import partial
 from typing import Any, Final
 
 import orjson
@@ -24,6 +26,8 @@ MAX_DEPTH: Final = 32
 
 # Possessive and without a required end: linear also for a megabyte of quotes and backslashes.
 _STRING = re.compile(rb'"(?:[^"\\]++|\\.)*+"?', re.DOTALL)
+_MOST_DIGITS: Final = 20
+_MANY_DIGITS: Final = re.compile(rb"[0-9]{19}")
 _ONE_KIND: Final = bytes.maketrans(b"{}", b"[]")
 _NO_BRACKETS: Final = bytes(set(range(256)) - set(b"[]{}"))
 
@@ -158,6 +162,19 @@ def mapping(value: object, what: str) -> bytes:
 
 def load(value: bytes) -> Any:
     return orjson.loads(value)
+
+
+def check_integers(text: bytes, what: str) -> None:
+    """Raise ``ValueError`` for integers beyond 64 bits in JSON text: they would silently become other numbers."""
+    if _MANY_DIGITS.search(text):
+        # Broken and deep text is told with better words.
+        with contextlib.suppress(json.JSONDecodeError, UnicodeDecodeError, RecursionError):
+            json.loads(text, parse_int=partial(_check_integer, what))
+
+
+def _check_integer(what: str, digits: str) -> None:
+    if len(digits) > _MOST_DIGITS or not -(2**63) <= int(digits) < 2**64:
+        raise ValueError(f"A number in the {what} is an integer beyond 64 bits; send it as text.")
 
 
 def load_stored(value: bytes) -> Any:

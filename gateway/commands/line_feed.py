@@ -11,6 +11,7 @@ from gateway.commands.jsonlines import NumberedLine
 from publisher import Publisher
 from publisher.channels import job_id_of
 from publisher.exceptions import JobError
+from publisher.jsontext import check_integers
 
 MAX_BATCH: Final = 500
 MAX_BATCH_BYTES: Final = 4 * 1024 * 1024
@@ -86,6 +87,7 @@ class LineFeed:
 def _event(text: bytes | None) -> dict[str, Any]:
     if text is None:
         raise ValueError("It is longer than any event may be.")
+    check_integers(text, "line")
     try:
         event = orjson.loads(text)
     except ValueError:

@@ -15,6 +15,7 @@ from gateway.commands.jsonlines import LineSplitter
 from gateway.commands.line_feed import LineFeed
 from publisher import Publisher, PublisherError
 from publisher.core.reports import for_users
+from publisher.jsontext import check_integers
 
 NAME = "publish"
 SUMMARY = "publish one event, or a stream of them from stdin"
@@ -73,8 +74,10 @@ def _why(error: PublisherError, url: str) -> str:
 
 
 def _one(publisher: Publisher, given: argparse.Namespace) -> int:
+    text = _data(given.data)
+    check_integers(text, "data")
     try:
-        data = orjson.loads(_data(given.data))
+        data = orjson.loads(text)
     except ValueError as error:
         raise common.CommandError(f"The data is not JSON ({error}); text needs quotes: '\"Hello\"'.", 2) from None
     receipt = publisher.publish(given.channel, given.type, data, id=given.id)
@@ -92,7 +95,7 @@ def _data(given: str) -> bytes:
             with open(given[1:], "rb") as file:
                 return file.read(MAX_DATA)
     except OSError as error:
-        raise common.CommandError(f"{given[1:]} cannot be read: {error.strerror}.", 2) from None
+        raise common.CommandError(f"{given[1:] or given} cannot be read: {error.strerror}.", 2) from None
     return given.encode()
 
 

@@ -87,7 +87,7 @@ def run(given: argparse.Namespace) -> int:
             now=now,
         )
     except ValueError as error:
-        raise common.CommandError(str(error)) from None
+        raise common.CommandError(str(error), 2) from None
     print(json.dumps({"token": token, "expires_at": int(now) + given.ttl}) if given.json else token)
     return 0
 

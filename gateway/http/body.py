@@ -3,25 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import json
-import re
 from typing import Any, Final
 
 import orjson
 from starlette.requests import ClientDisconnect, Request
 
 from gateway.exceptions import BadRequest, BodyTooLarge, RequestTimeout
-from publisher.jsontext import MAX_DEPTH, too_deep
+from publisher.jsontext import MAX_DEPTH, check_integers, too_deep
 
 MIB: Final = 1024 * 1024
 MAX_BODY_BYTES: Final = MIB
 SMALL_BODY_BYTES: Final = 16 * 1024
 """For routes whose bodies are short by nature, and which anybody with a token may ask."""
 BODY_TIMEOUT_S: Final = 30.0
-
-MOST_DIGITS: Final = 20
-_MANY_DIGITS: Final = re.compile(rb"[0-9]{19}")
 
 
 async def read_json(request: Request, limit: int = MAX_BODY_BYTES, *, timeout_s: float = BODY_TIMEOUT_S) -> Any:
@@ -36,23 +30,14 @@ def parse(body: bytes) -> Any:
         raise BadRequest("The body is empty; it must be JSON.")
     if too_deep(body):
         raise BadRequest(f"The body nests arrays and objects more than {MAX_DEPTH} levels deep.")
-    if _MANY_DIGITS.search(body):
-        _check_integers(body)
+    try:
+        check_integers(body, "body")
+    except ValueError as error:
+        raise BadRequest(str(error)) from None
     try:
         return orjson.loads(body)
     except orjson.JSONDecodeError as error:
         raise BadRequest(f"The body is not JSON in UTF-8: {error}.") from None
-
-
-def _check_integers(body: bytes) -> None:
-    """Refuse integers beyond 64 bits, which would silently become other numbers, as the library refuses them."""
-    with contextlib.suppress(json.JSONDecodeError, UnicodeDecodeError):  # that is told with better words
-        json.loads(body, parse_int=_integer)
-
-
-def _integer(digits: str) -> None:
-    if len(digits) > MOST_DIGITS or not -(2**63) <= int(digits) < 2**64:
-        raise BadRequest("A number in the body is an integer beyond 64 bits; send it as text.")
 
 
 async def read(request: Request, limit: int, timeout_s: float = BODY_TIMEOUT_S) -> bytes:

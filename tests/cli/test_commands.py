@@ -47,6 +47,8 @@ def test_every_command_has_help_with_examples_and_takes_a_redis_url(name: str) -
         (["publish", "x"], {}, "An event needs CHANNEL, TYPE and JSON"),
         (["publish", "x", "t", "{}"], {}, "A channel is client:ID, job:ID, user:ID, topic:NAME or broadcast."),
         (["publish", "topic:x", "t", "{hush"], {}, "The data is not JSON"),
+        (["publish", "topic:x", "t", f"[{2**64}]"], {}, "is an integer beyond 64 bits"),
+        (["publish", "topic:x", "t", "[" * 1000 + f"{2**64}" + "]" * 1000], {}, "cannot be written as JSON"),
         (["publish", "topic:x", "job.done", "1"], {}, "belongs to the job calls"),
         (["publish", "-", "t"], {}, "With - everything comes from stdin"),
         (["tail", "nowhere"], {}, "A channel is client:ID"),
@@ -68,6 +70,7 @@ def test_every_command_has_help_with_examples_and_takes_a_redis_url(name: str) -
         (["publish", "topic:x", "t", "@/nowhere"], {}, "/nowhere cannot be read: No such file"),
         (["publish", "topic:x", "t", "@/"], {}, "cannot be read: Is a directory"),
         (["token", "--check", "hush"], {"JWT_KEY": SECRET}, "A node refuses this token: "),
+        (["token", "--sub", ""], {"JWT_KEY": SECRET}, "The subject must have 1 to 200 characters"),
         (["completion", "fish"], {}, "invalid choice"),
     ],
 )
@@ -154,6 +157,25 @@ def test_a_command_whose_reader_has_gone_ends_quietly() -> None:
     finally:
         os.close(writer)
     assert (done.returncode, done.stderr) == (1, b"")
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="/dev/full is Linux's")
+@pytest.mark.parametrize("arguments", [["--version"], ["token", "--sub", "ann"], ["completion", "bash"]])
+def test_output_that_cannot_be_written_is_told_in_one_sentence(arguments: list[str]) -> None:
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "gateway", *arguments],
+            cwd=ROOT,
+            env=environment({"JWT_KEY": SECRET}),
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=30,
+        )
+    assert (done.returncode, done.stderr) == (
+        1,
+        "sse-gateway: The output cannot be written: No space left on device.\n",
+    )
 
 
 def test_a_missing_package_is_named_with_the_way_to_get_it() -> None:

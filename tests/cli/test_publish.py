@@ -55,6 +55,7 @@ def test_lines_are_published_in_order_and_bad_ones_named(redis_url: str, prefix:
         line("job:over", "t", 0),
         line("topic:a", "t", "y" * 10_000),
         line("topic:a", "t", 3),
+        line("topic:a", "t", [2**64]),
     ]
     settings = {"REDIS_URL": redis_url, "REDIS_PREFIX": prefix, "MAX_EVENT_BYTES": 256}
     done = run("publish", "-", stdin="\n".join(lines), **settings)
@@ -70,12 +71,13 @@ def test_lines_are_published_in_order_and_bad_ones_named(redis_url: str, prefix:
         10: "type, data missing",
         11: "The job over is completed",
         12: "longer than any event may be",
+        14: "an integer beyond 64 bits",
     }
     assert sorted(each.partition(":")[0] for each in named) == sorted(f"line {number}" for number in sentences)
     for number, sentence in sentences.items():
         assert any(each.startswith(f"line {number}: ") and sentence in each for each in named), named
     assert not any("Event 0" in each for each in named)
-    assert summary == "3 events published, 9 lines refused."
+    assert summary == "3 events published, 10 lines refused."
     assert stored(reader, "topic:a") == [1, 2, 3]
 
 

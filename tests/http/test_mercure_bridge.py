@@ -39,8 +39,9 @@ def native(hub: HubClient, *topics: str) -> EventSource:
 
 PUBLISHED = {
     "an object": ('{"p": 1}', "tick", '{"p": 1}', "tick"),
-    "JSON over lines": ('{\n "p":\r\n 1}', "tick", '{"p":1}', "tick"),
+    "JSON over lines": ('{\n "p":\r\n 1}', "tick", '{  "p":   1}', "tick"),
     "a long number": ("123456789012345678901234567890", "tick", "123456789012345678901234567890", "tick"),
+    "a long number over lines": ("[\n12345678901234567890123\n]", "tick", "[ 12345678901234567890123 ]", "tick"),
     "a text": ("hello\nworld", "", '"hello\\nworld"', "message"),
     "nothing": ("", "", '""', "message"),
     "null": ("null", "", "null", "message"),
