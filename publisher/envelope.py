@@ -12,6 +12,7 @@ a failover that lost the newest events and issued their numbers again.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 VERSIONS: Final = (b"1", b"2")
@@ -26,6 +27,7 @@ _PLACE = (
 )
 _HEADER_V1 = re.compile(_PLACE + r"(?: ([^\x00-\x1f\x7f]{1,255}))?")
 _HEADER_V1_AS_IT_CAME = re.compile(_PLACE.encode() + rb"\n")
+_MESSAGES_AS_THEY_CAME = re.compile(rb"^" + _PLACE.encode() + rb"\n(.+)$", re.MULTILINE)
 _HEADER_V2 = re.compile(
     r"2 ([A-Za-z]{8}) ([1-9][0-9]{0,15}) ([A-Za-z0-9_-]{6}) (-|[A-Za-z0-9_-]{6}) (0|[1-9][0-9]{0,15})"
     r" (00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}) ([A-Za-z0-9_.:\-]{1,100})(?: ([^\x00-\x1f\x7f]{1,255}))?"
@@ -38,6 +40,10 @@ _new = tuple.__new__
 
 class MessageError(ValueError):
     """The bytes are not a message of a version this code can read."""
+
+
+RawFields = tuple[bytes, bytes, bytes, bytes, bytes, bytes, bytes]
+"""Those of :class:`Raw`."""
 
 
 class Position(NamedTuple):
@@ -71,6 +77,12 @@ class Raw(NamedTuple):
         """As :meth:`Event.follows`; False after :data:`START`, whose epoch nobody knows."""
         epoch, seq, mark = position
         return self.prev == mark.encode() and int(self.seq) == seq + 1 and self.epoch == epoch.encode()
+
+    def event(self, channel: str) -> Event:
+        """As :func:`decode` reads it."""
+        epoch, seq, mark, prev, time, type_, data = self
+        text = epoch.decode(), int(seq), mark.decode(), prev.decode(), int(time), type_.decode()
+        return _new(Event, (channel, *text, data, None, None))
 
 
 class Event(NamedTuple):
@@ -144,6 +156,16 @@ def split(message: bytes) -> Raw | None:
     if start == len(message) or message.find(b"\n", start) >= 0 or message.find(b"\r", start) >= 0:
         return None
     return _new(Raw, (*found.groups(), message[start:]))
+
+
+def split_all(messages: Sequence[bytes]) -> list[RawFields] | None:
+    """The fields of :class:`Raw` of each message; None where :func:`split` has no answer for one of them. All are read
+    in one go, since a reader who comes back has missed many at once."""
+    text = b"\n".join(messages)
+    if b"\r" in text or any(message.count(b"\n") != 1 for message in messages):
+        return None
+    found: list[RawFields] = _MESSAGES_AS_THEY_CAME.findall(text)
+    return found if len(found) == len(messages) else None
 
 
 def _explain(message: bytes) -> str:

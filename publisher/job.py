@@ -33,7 +33,7 @@ _PLAIN = (
     "finished_at",
     "meta",
 )
-_KNOWN: Final = frozenset({*_PLAIN, "lease_until", "chat"})
+
 _KINDS: Final[Mapping[str, type | UnionType]] = {
     **dict.fromkeys(("job_id", "kind", "owner", "status", "stage", "message", "chat"), str),
     **dict.fromkeys(("progress", "current", "total", "rate", "eta_s"), int | float),
@@ -42,6 +42,7 @@ _KINDS: Final[Mapping[str, type | UnionType]] = {
     "paused": bool,
 }
 """What a field must be; a result may be anything."""
+_KNOWN: Final = {name.encode(): (name, _KINDS.get(name, object)) for name in (*_PLAIN, "lease_until", "chat")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,19 +111,20 @@ def from_state(state: Mapping[bytes, bytes]) -> Job | None:
     items: dict[str, dict[str, Any]] = {}
     answer: bytes | None = None
     for raw_name, raw_value in state.items():
-        name = raw_name.decode(errors="replace")
-        if name.startswith("item:"):
-            item_field, _, item_id = name.removeprefix("item:").partition(":")
-            if item_field in channels.ITEM_FIELDS and item_id:
-                items.setdefault(item_id, {"item_id": item_id})[item_field] = load_stored(raw_value)
-        elif name == "answer":
-            answer = raw_value
-        elif name in _KNOWN:
+        known = _KNOWN.get(raw_name)
+        if known is not None:
+            name, kind = known
             value = load_stored(raw_value)
-            if _fits(name, value):
+            if isinstance(value, kind) and (type(value) is not bool or kind is bool or kind is object):
                 plain[name] = value
             elif name == "owner" and raw_value != b"null":
                 return None
+        elif raw_name.startswith(b"item:"):
+            item_field, _, item_id = raw_name.decode(errors="replace").removeprefix("item:").partition(":")
+            if item_field in channels.ITEM_FIELDS and item_id:
+                items.setdefault(item_id, {"item_id": item_id})[item_field] = load_stored(raw_value)
+        elif raw_name == b"answer":
+            answer = raw_value
     if "job_id" not in plain or plain.get("status") not in channels.STATUSES:
         return None
     job = Job(**plain, items=list(items.values()))
@@ -143,8 +145,3 @@ def from_event(data: bytes) -> Job | None:
     if not isinstance(fields, dict):
         return None
     return from_state({name.encode(): dump(value) for name, value in fields.items() if value is not None})
-
-
-def _fits(name: str, value: object) -> bool:
-    kind = _KINDS.get(name, object)
-    return isinstance(value, kind) and not (isinstance(value, bool) and kind not in (object, bool))

@@ -177,9 +177,13 @@ def _check_integer(what: str, digits: str) -> None:
         raise ValueError(f"A number in the {what} is an integer beyond 64 bits; send it as text.")
 
 
+_PLAIN_STARTS: Final = frozenset(bytes([char]) for char in b'"-0123456789tfn')
+"""With these begins what has nothing within: most fields of a state."""
+
+
 def load_stored(value: bytes) -> Any:
     """What somebody stored as JSON, or None where it is not, or too deep to be passed on."""
-    if too_deep(value):
+    if value[:1] not in _PLAIN_STARTS and too_deep(value):
         return None
     try:
         return orjson.loads(value)

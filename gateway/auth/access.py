@@ -18,7 +18,9 @@ def may_read(principal: Principal, channel: str, *, anonymous_reading: bool, job
     """
     if principal.exact is not None:
         return channel in principal.exact
-    if principal.has(ADMIN) or any(_matches(pattern, channel) for pattern in principal.channels):
+    if principal.has(ADMIN):
+        return True
+    if principal.channels and any(_matches(pattern, channel) for pattern in principal.channels):
         return True
     if channel == PRESENCE:
         return principal.has(STATS)  # it says who is online, which the same scope may ask

@@ -18,6 +18,7 @@ from typing import Final
 from gateway.broker.pubsub_protocol import PubSubProtocol, ServerAddress
 from gateway.exceptions import StoreDown
 from gateway.logs.log import Log, is_told
+from gateway.sockets.time_limit import TimeLimit
 
 CONNECT_TIMEOUT_S: Final = 4.0
 CONFIRM_TIMEOUT_S: Final = 5.0
@@ -46,6 +47,19 @@ class Patience:
 
 
 USUAL_PATIENCE: Final = Patience()
+
+
+class _Waiter:
+    """Somebody who waits for Redis to confirm a subscription."""
+
+    __slots__ = ("heard",)
+
+    def __init__(self, heard: asyncio.Future[None]) -> None:
+        self.heard = heard
+
+    def on_late(self) -> None:
+        if not self.heard.done():
+            self.heard.set_exception(StoreDown("Redis did not confirm the subscription."))
 
 
 class PubSubConnection:
@@ -85,12 +99,13 @@ class PubSubConnection:
         self.wanted: set[str] = {probe_channel}
         self._confirmed: set[str] = set()
         self._unconfirmed_since: dict[str, float] = {}
-        self._waiters: dict[str, list[asyncio.Future[None]]] = {}
+        self._waiters: dict[str, list[_Waiter]] = {}
         self._fresh: list[str] = []
         self._protocol: PubSubProtocol | None = None
         self._lost: asyncio.Event = asyncio.Event()
         self._lost_reason = ""
         self._loop = asyncio.get_running_loop()
+        self._time = TimeLimit(self._loop, CONFIRM_TIMEOUT_S)
         self.up = False
         self.endpoint: ServerAddress | None = None
 
@@ -119,14 +134,16 @@ class PubSubConnection:
         return name in self._confirmed and name in self.wanted
 
     async def confirmed(self, name: str) -> None:
-        """Return when Redis has confirmed the subscription. Waits as long as the caller's own timeout allows."""
+        """Return when Redis has confirmed the subscription. Raises :class:`StoreDown` where it does not in time."""
         if name in self._confirmed:
             return
-        waiter: asyncio.Future[None] = self._loop.create_future()
+        waiter = _Waiter(self._loop.create_future())
         self._waiters.setdefault(name, []).append(waiter)
+        self._time.begin(waiter)
         try:
-            await waiter
+            await waiter.heard
         finally:
+            self._time.end(waiter)
             waiting = self._waiters.get(name, [])
             if waiter in waiting:
                 waiting.remove(waiter)
@@ -269,8 +286,8 @@ class PubSubConnection:
         if name in self.wanted:
             self._confirmed.add(name)
         for waiter in self._waiters.pop(name, ()):
-            if not waiter.done():
-                waiter.set_result(None)
+            if not waiter.heard.done():
+                waiter.heard.set_result(None)
         if not self.up and not self._unconfirmed_since:
             self.up = True
             self._refusal = ""

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, Literal, NamedTuple
 
 from gateway.broker.store import ReplyError
 from gateway.fanout.continuity import Snapshot
+from gateway.fanout.raw_page import RawPage
 from gateway.metrics.unreadable import Unreadable
 from publisher import channels as names
 from publisher.envelope import NO_MARK, START, Event, MessageError, Position, decode
@@ -29,7 +30,7 @@ def snapshot(request: PipelinedRead, reply: Any, unreadable: Unreadable) -> Snap
         epoch, seq, mark, messages, more, rest, foreign = reply
         top = _top(epoch, seq, mark)
         # A channel whose place is not known has no events: the next one begins a history of its own.
-        events = [event for message in messages if top is not None and (event := _event(channel, message, unreadable))]
+        events = [] if top is None else _events(channel, messages, unreadable)
         state = _state(what, rest)
         ids = [_job_id(member) for member in rest] if what in ("active", "jobs", "chat") else []
         unreadable.note("key", int(foreign))
@@ -85,6 +86,13 @@ def _top(epoch: bytes, seq: bytes, mark: bytes) -> Position | None:
     if not (_EPOCH.fullmatch(epoch) and _SEQ.fullmatch(seq) and _MARK.fullmatch(mark)):
         return None
     return Position(epoch.decode(), int(seq), mark.decode())
+
+
+def _events(channel: str, messages: list[bytes], unreadable: Unreadable) -> Sequence[Event]:
+    page = RawPage.of(channel, messages)
+    if page is not None:
+        return page
+    return [event for message in messages if (event := _event(channel, message, unreadable))]
 
 
 def _event(channel: str, message: bytes, unreadable: Unreadable) -> Event | None:

@@ -96,7 +96,7 @@ class Store:
         """``send``: the first call carries the script, and the others find it there."""
         assert self._line is not None
         # redis-py's own pipeline takes more time for its arguments than a script has in Redis.
-        packed = [packing.command(("EVALSHA", script.sha, len(keys), *keys, *args)) for keys, args in calls]
+        packed = [packing.script(script.sha, keys, args) for keys, args in calls]
         if send:
             keys, args = calls[0]
             packed[0] = packing.command(("EVAL", script.text, len(keys), *keys, *args))

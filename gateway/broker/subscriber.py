@@ -107,13 +107,13 @@ class Subscriber:
         return connection is not None and connection.has(name)
 
     async def want(self, *channels: str) -> None:
-        """Subscribe to channels and return when Redis has confirmed all of them. The caller bounds the wait."""
+        """Subscribe to channels and return when Redis has confirmed all of them. Raises :class:`StoreDown`, also where
+        it does not in time."""
         asked = []
         for channel in channels:
             name = self._name(channel)
             if name not in self._homes:
-                home = await self._store.shard_of(name)
-                self._homes.setdefault(name, home)
+                self._homes.setdefault(name, await self._home(name))
             connection = self._connections.get(self._homes[name])
             if connection is None:
                 raise StoreDown("No connection to the shard of this channel yet.")
@@ -121,6 +121,15 @@ class Subscriber:
             asked.append((connection, name))
         for connection, name in asked:
             await connection.confirmed(name)
+
+    async def _home(self, name: str) -> str | None:
+        if not self._store.cluster:
+            return None
+        try:
+            async with asyncio.timeout(CONFIRM_TIMEOUT_S):
+                return await self._store.shard_of(name)
+        except TimeoutError:
+            raise StoreDown("The cluster did not say in time who serves what.") from None
 
     def unwant(self, channels: list[str]) -> None:
         """Unsubscribe from channels."""
@@ -193,7 +202,7 @@ class Subscriber:
 
     async def _heard_again(self, moved: list[tuple[PubSubConnection, str]]) -> None:
         """What was announced between the two homes reached nobody: have it looked for once the new ones listen."""
-        with contextlib.suppress(TimeoutError):  # then the connection starts over by itself, and says so
+        with contextlib.suppress(TimeoutError, StoreDown):  # then the connection starts over by itself, and says so
             async with asyncio.timeout(CONFIRM_TIMEOUT_S):
                 for connection, name in moved:
                     await connection.confirmed(name)

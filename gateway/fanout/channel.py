@@ -34,7 +34,6 @@ class Channel:
     """``position`` is the last event that every live member has; None until the history was read once."""
 
     __slots__ = (
-        "_tag",
         "audience",
         "checked_at",
         "cooling",
@@ -47,6 +46,7 @@ class Channel:
         "name",
         "part",
         "position",
+        "raw_tag",
         "reading",
         "seen",
         "single",
@@ -60,7 +60,7 @@ class Channel:
     def __init__(self, name: str) -> None:
         self.name = name
         self.tag = cursor.tag(name)
-        self._tag = self.tag.encode()
+        self.raw_tag = self.tag.encode()
         self.is_job = channels.job_id_of(name) is not None
         self.jobs_of = channels.id_of(name) if channels.kind_of(name) == "user" else None
         """Whose jobs this channel tells of, if that is what it does."""
@@ -107,7 +107,7 @@ class Channel:
     def move_past_raw(self, raw: Raw) -> bytes:
         """As :meth:`move_past`."""
         self.position = raw.position
-        self.part = self.elsewhere = part = b"%b.%b.%b.%b" % (self._tag, raw.epoch, raw.seq, raw.mark)
+        self.part = self.elsewhere = part = b"%b.%b.%b.%b" % (self.raw_tag, raw.epoch, raw.seq, raw.mark)
         return part
 
     def join(self) -> None:
@@ -143,7 +143,7 @@ class Channel:
             for event in [*snapshot.events, *newer]:
                 self.keep(event)
 
-    def since(self, position: Position) -> list[Event] | None:
+    def since(self, position: Position) -> Sequence[Event] | None:
         """The events after ``position`` up to the channel's own, if they are here; None where the history has to be
         read."""
         if self.position is None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import AnyStr, NamedTuple
 
+from gateway.fanout.raw_page import RawPage
 from publisher.envelope import START, Event, Position
 
 
@@ -17,13 +18,13 @@ class Snapshot(NamedTuple):
     """
 
     top: Position
-    events: list[Event]
+    events: Sequence[Event]
     more: bool = False
     state: Mapping[bytes, bytes] | None = None
     jobs: tuple[str, ...] = ()
 
 
-def missed(position: Position, snapshot: Snapshot) -> list[Event] | None:
+def missed(position: Position, snapshot: Snapshot) -> Sequence[Event] | None:
     """The events of ``snapshot`` that a reader at ``position`` lacks, or None where something cannot be replayed.
 
     Every event names the mark of the one before it, so the chain shows a trimmed history, a history that was lost,
@@ -46,16 +47,29 @@ def loss(position: Position, snapshot: Snapshot) -> str:
     return "history_lost" if gone else "history_trimmed"
 
 
-def chain(position: Position, events: list[Event], top: Position | None) -> list[Event] | None:
+def chain(position: Position, events: Sequence[Event], top: Position | None) -> Sequence[Event] | None:
     """The events after ``position`` if they form an unbroken chain (up to ``top``, where one is given), else None."""
-    after = [event for event in events if event.seq > position.seq]
-    if not after or not after[0].follows(position):
+    after: Sequence[Event]
+    if isinstance(events, RawPage):
+        after = page = events.after(position.seq)
+        whole = _unbroken(page.links())
+    else:
+        after = [event for event in events if event.seq > position.seq]
+        whole = _unbroken([event[1:5] for event in after])
+    if not after or not whole or not after[0].follows(position):
         return None
-    # The rule of Event.follows, without a Position for each: a crowd that resumes has thousands of them.
-    epoch, seq, mark = after[0].position
-    for event in after[1:]:
-        seq += 1
-        if event.seq != seq or event.prev != mark or event.epoch != epoch:
-            return None
-        mark = event.mark
     return None if top is not None and after[-1].position != top else after
+
+
+def _unbroken(links: Sequence[tuple[AnyStr, int, AnyStr, AnyStr]]) -> bool:
+    """The rule of :meth:`Event.follows` from each to the next, without a Position for each: a crowd that resumes has
+    thousands of them. A link is an event's epoch, number, mark, and the mark before it."""
+    if not links:
+        return True
+    epoch, seq, mark, _ = links[0]
+    for its_epoch, its_seq, its_mark, before in links[1:]:
+        seq += 1
+        if its_seq != seq or before != mark or its_epoch != epoch:
+            return False
+        mark = its_mark
+    return True

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from enum import Enum
 from typing import Final, Literal
 
 import orjson
 
+from gateway.fanout.raw_page import RawPage
 from publisher import channels as names
 from publisher.envelope import Event
 
@@ -22,8 +23,10 @@ UNKNOWN: Final = Unknown.UNKNOWN
 Owner = str | None | Literal[Unknown.UNKNOWN]
 
 
-def new_owners(events: Iterable[Event]) -> list[Owner]:
+def new_owners(events: Sequence[Event]) -> list[Owner]:
     """The owners of the jobs that these events have created; nothing for most events there are."""
+    if isinstance(events, RawPage):
+        return [_owner(event) for event in events.of_type(names.CREATED)]
     return [_owner(event) for event in events if event.type == names.CREATED]
 
 

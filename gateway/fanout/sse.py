@@ -6,7 +6,7 @@ and shared by all connections; only the id in front of them may differ.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Any, Final
 
 import orjson
@@ -48,8 +48,11 @@ def retry(milliseconds: int) -> bytes:
     return b"retry: %d\n" % milliseconds
 
 
-def framed(frames: Iterable[bytes]) -> bytes:
+def framed(frames: Sequence[bytes]) -> bytes:
     """Complete events as HTTP chunks of at most :data:`MAX_CHUNK` bytes, none of which cuts an event."""
+    whole = b"".join(frames)
+    if len(whole) <= MAX_CHUNK:
+        return chunk(whole) if whole else b""
     out: list[bytes] = []
     group: list[bytes] = []
     size = 0

@@ -37,6 +37,8 @@ class State(Enum):
     ENDING = "ending"
     CLOSED = "closed"
 
+    __hash__ = object.__hash__  # that of an Enum is a function in Python, and a stream changes its state at each turn
+
 
 # A look at a member of an Enum costs more than one at a global, and some of these are on the hot path.
 OPENING: Final = State.OPENING

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Iterator
-from typing import Final, NamedTuple
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
 
 from starlette.types import Send
 
 from gateway.auth.principal import Principal
 from gateway.broker.history import Owners
 from gateway.closing import Closing
-from gateway.exceptions import NotFound, Refused, StoreDown
+from gateway.exceptions import NotFound, Refused
 from gateway.fanout import continuity, cursor
 from gateway.fanout.channel import Channel
 from gateway.fanout.continuity import Snapshot
@@ -27,8 +27,6 @@ from gateway.streams.plan import Plan
 from gateway.streams.stream import COMMENT, Stream
 from publisher.envelope import START, Event, Position
 from publisher.job import Job
-
-SUBSCRIBE_TIMEOUT_S: Final = 5.0
 
 
 class FirstRead(NamedTuple):
@@ -115,7 +113,7 @@ class Opening:
         has = self._parts.subscriptions.has
         new = [channel for channel in channels if not has(channel.name)]
         if new:
-            await self._subscribe(new)
+            await self._parts.subscriptions.want(*[channel.name for channel in new])
         at_hand = [self._at_hand(channel) for channel in channels]
         missing = [channel for channel, read in zip(channels, at_hand, strict=True) if read is None]
         deadline = self._loop.time() + self._parts.settings.job_wait_s
@@ -130,13 +128,6 @@ class Opening:
         if len(reads) < len(channels):
             raise NotFound("There is no such job.")
         return reads
-
-    async def _subscribe(self, channels: list[Channel]) -> None:
-        try:
-            async with asyncio.timeout(SUBSCRIBE_TIMEOUT_S):
-                await self._parts.subscriptions.want(*[channel.name for channel in channels])
-        except TimeoutError:
-            raise StoreDown("Redis did not confirm the subscription.") from None
 
     async def _read_when_there(self, channel: Channel, deadline: float) -> FirstRead | None:
         """None where there is no such job at the deadline: an error for each of them would be much to clear away."""
@@ -378,7 +369,7 @@ class Opening:
         stream.note_end(channel, read.jobs)
 
     def _resume(
-        self, stream: Stream, channel: Channel, position: Position, read: FirstRead, events: list[Event] | None
+        self, stream: Stream, channel: Channel, position: Position, read: FirstRead, events: Sequence[Event] | None
     ) -> None:
         if position == read.snapshot.top:
             stream.note_end(channel, read.jobs)
@@ -395,7 +386,7 @@ class Opening:
         self._parts.metrics.resumes["replayed" if events else "current"] += 1
         stream.replay(channel, events)
 
-    def _can_go_on(self, read: FirstRead, events: list[Event]) -> bool:
+    def _can_go_on(self, read: FirstRead, events: Sequence[Event]) -> bool:
         encoder, complete = self._plan.encoder, not read.snapshot.more
         return all(encoder.resumed(job, events, complete=complete) for job in read.jobs)
 

@@ -27,7 +27,8 @@ class Subscriptions(Protocol):
         """Whether Redis has confirmed the subscription, on a connection that stands."""
 
     async def want(self, *channels: str) -> None:
-        """Subscribe to channels and return when Redis has confirmed all of them."""
+        """Subscribe to channels and return when Redis has confirmed all of them. Raises
+        :class:`~gateway.exceptions.StoreDown`, also where it does not in time."""
 
 
 class Leases(Protocol):

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 from starlette.datastructures import QueryParams
 from starlette.requests import Request
 from starlette.types import Scope
-
-NO_QUERY: Final = QueryParams()
 
 
 class PlainQuery(QueryParams):
@@ -18,6 +16,12 @@ class PlainQuery(QueryParams):
         pairs = [part.partition("=") for part in text.split("&") if part]
         self._list = [(name, value) for name, _, value in pairs]
         self._dict = dict(self._list)
+
+    def get(self, key: str, default: Any = None) -> Any:
+        return self._dict.get(key, default)  # that of a Mapping raises and catches an error where there is nothing
+
+
+NO_QUERY: Final = PlainQuery("")
 
 
 class StreamRequest(Request):

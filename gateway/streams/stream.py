@@ -24,6 +24,7 @@ from gateway.fanout.cursor import event_parts
 from gateway.fanout.encoder import Encoder
 from gateway.fanout.hub import reset_blocks
 from gateway.fanout.ownership import Owner, new_owners
+from gateway.fanout.raw_page import RawPage
 from gateway.fanout.state import BEHIND, CLOSED, ENDING
 from gateway.logs.log import Log
 from gateway.reconciler import newest
@@ -171,19 +172,24 @@ class Stream:
             if not connection.is_ending():
                 self._parts.hub.join(connection, channel)
 
-    def replay(self, channel: Channel, events: list[Event]) -> None:
+    def replay(self, channel: Channel, events: Sequence[Event]) -> None:
         connection, encoder = self.connection, self.connection.encoder
         if not events or (channel.is_job and connection.turned_away(channel, new_owners(events))):
             return
         start = connection.id_start(channel)
-        frames = encoder.frames(event_parts(channel.tag, events), events)
-        if frames is None:
-            connection.finish(Closing.LOST)
-            return
-        connection.behind[channel] = events[-1].position
-        self.queue([start + frame for frame in frames])
+        if encoder.verbatim and isinstance(events, RawPage):
+            frames = events.frames(start, channel.raw_tag)
+        else:
+            worded = encoder.frames(event_parts(channel.tag, events), events)
+            if worded is None:
+                connection.finish(Closing.LOST)
+                return
+            frames = [start + frame for frame in worded]
+        last = events[-1]
+        connection.behind[channel] = last.position
+        self.queue(frames)
         self._parts.metrics.replayed += len(events)
-        if channel.is_job and events[-1].type in names.TERMINAL_TYPES:
+        if channel.is_job and last.type in names.TERMINAL_TYPES:
             connection.channel_ended(channel)
 
     def reset(self, channel: Channel, snapshot: Snapshot, jobs: list[Job], reason: str) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import redis.asyncio
 from redis.exceptions import ResponseError
 
+from publisher.redis.at_hand import at_hand
 from publisher.redis.versions import opener
 
 
@@ -24,7 +25,11 @@ class AsyncPooledPipeline:
         connection = await self._open()
         try:
             await connection.send_packed_command(packed)
-            return [await _reply(connection) for _ in packed]
+            replies: list[Any] = []
+            while len(replies) < len(packed):
+                replies.append(await _reply(connection))
+                replies += at_hand(connection, len(packed) - len(replies))
+            return replies
         except BaseException:
             await connection.disconnect(nowait=True)
             raise

@@ -7,10 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
+from typing import Final
 
 from publisher.core.requests import Call
 from publisher.core.scripts import COMMON, NO_RETRY, Arg, ScriptName
 from publisher.redis.scripts import lua
+
+_SIZES: Final = [b"$%d" % size for size in range(512)]
+"""The line in front of a part: most are short, and formatting bytes costs more than finding them."""
 
 
 def evalsha(call: Call) -> bytes:
@@ -25,6 +29,11 @@ def evalsha(call: Call) -> bytes:
 def evaluate(call: Call) -> bytes:
     """The call with its script's source, for a server that has never seen it."""
     return command(("EVAL", lua(call.script).source, len(call.keys), *call.keys, *call.args))
+
+
+def script(sha: str, keys: Sequence[str], args: Sequence[Arg]) -> bytes:
+    """A script by its name, with these keys and arguments."""
+    return b"*%d\r\n%b%b" % (3 + len(keys) + len(args), _named(sha, len(keys)), _packed((*keys, *args)))
 
 
 def command(parts: Sequence[Arg]) -> bytes:
@@ -43,6 +52,11 @@ def packed(calls: Sequence[Call], loaded: bool) -> list[bytes]:
     return result
 
 
+@lru_cache(maxsize=256)
+def _named(sha: str, keys: int) -> bytes:
+    return _packed(("EVALSHA", sha, keys))
+
+
 @lru_cache(maxsize=4096)
 def _head(script: ScriptName, keys: tuple[str, ...], common: tuple[Arg, ...]) -> bytes:
     return _packed(("EVALSHA", lua(script).sha, len(keys), *keys, *common))
@@ -52,5 +66,8 @@ def _packed(parts: Iterable[Arg]) -> bytes:
     packed = []
     for part in parts:
         data = part.encode() if isinstance(part, str) else part if isinstance(part, bytes) else b"%d" % part
-        packed.append(b"$%d\r\n%b\r\n" % (len(data), data))
-    return b"".join(packed)
+        size = len(data)
+        packed.append(_SIZES[size] if size < len(_SIZES) else b"$%d" % size)
+        packed.append(data)
+    packed.append(b"")
+    return b"\r\n".join(packed)
