@@ -52,8 +52,9 @@ class AsyncPublisher:
         or ``redis+cluster://host:port,host:port``. Connects at the first call; a server that is away is no error yet.
         """
         from publisher.asyncio.transport import AsyncRedisTransport
+        from publisher.redis.address import parse
 
-        return cls(AsyncRedisTransport(url), **options)
+        return cls(AsyncRedisTransport(parse(url)), **options)
 
     def _start(self, options: Options, transport: AsyncTransport) -> None:
         self._options = options.on(cluster=transport.cluster, db=transport.db)

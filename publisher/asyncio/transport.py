@@ -45,17 +45,17 @@ class AsyncTransport(Protocol):
 class AsyncRedisTransport:
     """Made from a URL it connects at the first call. A given client is not closed."""
 
-    def __init__(self, source: str | connect.Asyncio) -> None:
+    def __init__(self, source: str | Address | connect.Asyncio) -> None:
         self._loaded = False
         self._hub = HubBridge()
-        self._owned = isinstance(source, str)
-        if isinstance(source, str):
-            address = parse(source)
+        self._owned = isinstance(source, str | Address)
+        if isinstance(source, str | Address):
+            address = parse(source) if isinstance(source, str) else source
             self._address: Address | None = address
             self.where, self.cluster = address.where, address.cluster
             self._client = connect.asyncio(address)
         else:
-            connect.check(source)
+            connect.check(source, redis.asyncio.Redis, AsyncRedisCluster)
             self._address = None
             self._client = source
             self.where = connect.where(source)

@@ -58,8 +58,9 @@ class Publisher:
         or ``redis+cluster://host:port,host:port``. Connects at the first call; a server that is away is no error yet.
         """
         from publisher.blocking.transport import RedisTransport
+        from publisher.redis.address import parse
 
-        return cls(RedisTransport(url), **options)
+        return cls(RedisTransport(parse(url)), **options)
 
     def _start(self, options: Options, transport: Transport) -> None:
         self._options = options.on(cluster=transport.cluster, db=transport.db)

@@ -40,20 +40,20 @@ class RedisTransport:
     """Made from a URL it connects when it has to. A given client is not closed, and its pool is somebody else's:
     no connection is kept longer than for a call."""
 
-    def __init__(self, source: str | connect.Blocking) -> None:
+    def __init__(self, source: str | Address | connect.Blocking) -> None:
         self._client: connect.Blocking | None = None
         self._pipeline: PooledPipeline | None = None
         self._nodes: ClusterPipelines | None = None
         self._loaded = False
         self._hub = HubBridge()
         self.renews = True
-        if isinstance(source, str):
-            address = parse(source)
+        if isinstance(source, str | Address):
+            address = parse(source) if isinstance(source, str) else source
             self._address: Address | None = address
             self.where, self.cluster = address.where, address.cluster
             self.db = 0 if self.cluster else connect.database(self.client())
         else:
-            connect.check(source)
+            connect.check(source, redis.Redis, RedisCluster)
             self._address = None
             self._use(source, keep=False)
             self.where = connect.where(source)

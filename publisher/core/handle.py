@@ -182,7 +182,7 @@ class Throttle:
 
 
 def expected(iterable: Any, total: float | None) -> float | None:
-    """How many items there will be, as far as anybody can tell."""
+    """How many items there will be, as far as anybody can tell. Raises ``ValueError`` for what is no number."""
     if total is not None:
-        return total
+        return jsontext.real(total, "total")
     return length_hint(iterable, 0) or None

@@ -14,6 +14,8 @@ _FORMS: Final = (
     "redis://host:port/db, rediss://host:port/db, unix:///path/to.sock, "
     "redis+sentinel://host:port,host:port/service/db or redis+cluster://host:port,host:port"
 )
+_OURS: Final = frozenset({"decode_responses", "encoding", "encoding_errors", "protocol"})
+"""Options for whoever shares the URL: here replies are bytes and words are UTF-8, whatever it says."""
 _SENTINEL_OPTIONS: Final = ("sentinel_username", "sentinel_password")
 _TLS_TEXTS: Final = ("ssl_ca_certs", "ssl_ca_data", "ssl_cert_reqs", "ssl_certfile", "ssl_keyfile")
 _TLS_FLAGS: Final = ("ssl_check_hostname",)
@@ -69,7 +71,7 @@ def parse(url: object) -> Address:
         path = rest.rpartition("@")[2]
         if not path.startswith("/"):
             raise ValueError("A unix:// URL needs an absolute path: unix:///path/to.sock.")
-        return Address(scheme, (), f"unix://{path}", url=url)
+        return Address(scheme, (), f"unix://{path}", url=_without_ours(url))
     netloc, _, path = rest.partition("/")
     user, _, places = netloc.rpartition("@")
     username, password = _user(user)
@@ -79,7 +81,7 @@ def parse(url: object) -> Address:
         if len(hosts) > 1:
             raise ValueError("A redis:// URL names one host; for several use redis+sentinel:// or redis+cluster://.")
         _database(path)
-        return Address(scheme, hosts, where, url=url)
+        return Address(scheme, hosts, where, url=_without_ours(url))
     service, _, db = path.partition("/")
     if scheme.endswith("+cluster"):
         if path.strip("/"):
@@ -91,6 +93,12 @@ def parse(url: object) -> Address:
     return Address(
         scheme, hosts, f"{service} at {where}", unquote(service), _database(db), url, username, password, options
     )
+
+
+def _without_ours(url: str) -> str:
+    start, _, query = url.partition("?")
+    kept = [option for option in query.split("&") if unquote(option.partition("=")[0]) not in _OURS]
+    return f"{start}?{'&'.join(kept)}" if any(kept) else start
 
 
 def _user(part: str) -> tuple[str | None, str | None]:
@@ -121,7 +129,7 @@ def _database(path: str) -> int:
 
 
 def _options(scheme: str, query: str, known: tuple[str, ...]) -> dict[str, str]:
-    options = dict(parse_qsl(query))
+    options = {name: value for name, value in parse_qsl(query) if name not in _OURS}
     if scheme.startswith("rediss"):
         known = (*known, *_TLS_TEXTS, *_TLS_FLAGS)
     bad = [name for name in _TLS_FLAGS if options.get(name, "true") not in (*_YES, *_NO)]

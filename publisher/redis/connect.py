@@ -18,7 +18,7 @@ from redis.asyncio.retry import Retry as AsyncRetry
 from redis.asyncio.sentinel import Sentinel as AsyncSentinel
 from redis.backoff import NoBackoff
 from redis.cluster import ClusterNode, RedisCluster
-from redis.exceptions import ResponseError
+from redis.exceptions import RedisError, ResponseError
 from redis.retry import Retry
 from redis.sentinel import Sentinel
 
@@ -129,8 +129,15 @@ def has_twin(client: Blocking | Asyncio) -> bool:
     return not isinstance(client, redis.asyncio.Redis) or client.connection_pool.connection_class in _BLOCKING_TWINS
 
 
-def check(client: Any) -> None:
-    """Refuse a client that repeats calls by itself or decodes replies. Raises ``ValueError`` with the remedy."""
+def check(client: Any, *kinds: type[Any]) -> None:
+    """Refuse a client of another kind, and one that repeats calls by itself or decodes replies. Raises ``ValueError``
+    with the remedy."""
+    if not isinstance(client, kinds):
+        found = f"{type(client).__module__}.{type(client).__qualname__}"
+        raise ValueError(
+            "Publisher takes a client of redis (redis.Redis), AsyncPublisher one of redis.asyncio, and both make their "
+            f"own with from_url(); this is {found}."
+        )
     if _retries(client) != 0:
         raise ValueError(
             "The Redis client repeats calls by itself, which may publish an event twice. "
@@ -196,6 +203,6 @@ def _from_url(kind: Any, place: Address, kwargs: dict[str, Any]) -> Any:
         client = kind.from_url(place.url, **kwargs)
         # An unknown option in the URL would come up at the first call only.
         client.connection_pool.connection_class(**client.connection_pool.connection_kwargs)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, LookupError, RedisError):
         raise ValueError("The Redis URL has an option or a value that redis-py does not know.") from None
     return client

@@ -162,8 +162,8 @@ async def test_a_long_list_goes_to_all_nodes_and_keeps_each_channels_order(
 
 def test_our_own_cluster_clients_repeat_nothing_by_themselves(face: Any, url: str) -> None:
     """redis-py would repeat a call without the mark of a repetition: the event would be there twice."""
-    make = connect.asyncio if face is AsyncPublisher else connect.blocking
-    connect.check(make(url))
+    client: Any = connect.asyncio(url) if face is AsyncPublisher else connect.blocking(url)
+    connect.check(client, type(client))
 
 
 async def test_a_cluster_client_that_repeats_calls_by_itself_is_refused(face: Any, nodes: list[Broker]) -> None:

@@ -203,6 +203,8 @@ async def test_track_reports_by_itself_and_always_the_last(pub: Any, reader: Rea
     async with within(pub.job("j", kind="k")) as job:
         assert await tracked(job, range(1000)) == list(range(1000))
         assert await tracked(job, (n for n in range(3))) == [0, 1, 2]
+        with pytest.raises(ValueError, match="total must be a number, not str"):
+            await tracked(job, range(3), total="3")
     shown = [orjson.loads(event.data) for event in reader.log("job:j") if event.type == "job.progress"]
     assert len(shown) < 100
     assert (1000, 1000, 100) in [(data["current"], data["total"], data["progress"]) for data in shown]

@@ -8,12 +8,14 @@ from typing import Any
 
 import orjson
 import pytest
+import redis
+import redis.asyncio
 from hypothesis import given
 from hypothesis import strategies as st
 from redis import exceptions as redis_errors
 
 import publisher
-from publisher import channels, jsontext
+from publisher import AsyncPublisher, Publisher, channels, jsontext
 from publisher.core import drafts, identity, job_update, replies, steps
 from publisher.core.backoff import backoff_s
 from publisher.core.faults import Fault
@@ -24,6 +26,7 @@ from publisher.core.reports import unreachable
 from publisher.core.step import Step, owner_calls
 from publisher.envelope import MessageError, decode, encode
 from publisher.exceptions import EventTooLarge, JobCancelled, JobFinished, PublisherError, finished
+from publisher.redis import connect
 from publisher.redis.address import parse
 from publisher.redis.errors import fault_of
 from tests.support.strange_errors import strange_errors
@@ -231,6 +234,39 @@ def test_a_bad_url_is_refused_without_its_password(url: str) -> None:
         parse(url)
     assert "s3cr3t" not in str(caught.value)
     assert "s3cr3t" not in repr(parse("redis://u:s3cr3t@h"))
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "redis://h/1?decode_responses=true&health_check_interval=5&encoding=utf-16&encoding_errors=foo&protocol=9",
+        "unix:///run/redis.sock?%64ecode_responses=1&db=1&health_check_interval=5",
+        "redis+sentinel://h/main/1?decode_responses=yes",
+        "redis+cluster://h?protocol=3",
+    ],
+)
+@pytest.mark.parametrize("face", [Publisher, AsyncPublisher])
+def test_options_for_programs_that_share_the_url_change_nothing_here(url: str, face: Any) -> None:
+    """Replies that are decoded, or words in another encoding, would be read as other answers."""
+    face.from_url(url)
+    address = parse(url)
+    assert address.options == {}
+    if not address.cluster:
+        client: Any = connect.asyncio(address)
+        kwargs = client.connection_pool.connection_kwargs
+        assert kwargs["db"] == 1 and kwargs["protocol"] == 2
+        assert not {"decode_responses", "encoding", "encoding_errors"} & kwargs.keys()
+        assert kwargs.get("health_check_interval", 5) == 5
+
+
+@pytest.mark.parametrize("face", [Publisher, AsyncPublisher])
+def test_what_is_no_url_and_no_client_of_its_kind_is_refused_with_the_remedy(face: Any) -> None:
+    with pytest.raises(ValueError, match="A Redis URL must be text, not NoneType: redis://"):
+        face.from_url(None)
+    other: Any = redis.asyncio.Redis() if face is Publisher else redis.Redis()
+    for client in (None, 5, other):
+        with pytest.raises(ValueError, match=r"AsyncPublisher one of redis\.asyncio"):
+            face(client)
 
 
 IN_SCRIPT = "Error running script (call to f_3caab05f): @user_script:89: @user_script: 89:"
