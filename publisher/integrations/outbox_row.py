@@ -8,6 +8,7 @@ import orjson
 
 from publisher.core.drafts import draft
 from publisher.core.options import Options
+from publisher.jsontext import check_integers
 
 MAX_WORDS: Final = 500
 
@@ -52,6 +53,7 @@ def event_of(options: Options, table: str, row: OutboxRow) -> dict[str, Any]:
             else "The row has no data."
         )
     data = orjson.loads(row.data)
+    check_integers(row.data.encode() if isinstance(row.data, str) else bytes(row.data), "data")
     id = row.event_id if row.event_id is not None else f"outbox-{row.uid or table}-{row.id}"
     draft(options, row.channel, row.type, data, id)
     return {"channel": row.channel, "type": row.type, "data": data, "id": id}

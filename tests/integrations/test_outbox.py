@@ -208,6 +208,7 @@ def test_rows_that_make_no_sense_are_set_aside_and_said_once(
                 ("topic:a", "t t", "1", None),
                 ("topic:a", "t", '"' + "x" * 300_000 + '"', None),
                 ("topic:a", "t", "1", ""),
+                ("topic:a", "t", f"[{2**64}]", None),
                 ("topic:a", "t", '{"by": "hand"}', None),
             ):
                 statement = "INSERT INTO sse_outbox (channel, type, data, event_id) VALUES (:c, :t, :d, :i)"
@@ -222,7 +223,14 @@ def test_rows_that_make_no_sense_are_set_aside_and_said_once(
         with engine.connect() as connection:
             reasons = connection.execute(text("SELECT refused FROM sse_outbox ORDER BY id")).scalars().all()
     assert said(reader, "topic:a") == [{"by": "hand"}, "good"]
-    words = ("unexpected character|line 1|JSON", "A channel is", "An event type", "has 300002 characters", "own id")
+    words = (
+        "unexpected character|line 1|JSON",
+        "A channel is",
+        "An event type",
+        "has 300002 characters",
+        "own id",
+        "64 bits",
+    )
     assert len(reasons) == len(words)
     assert all(re.search(word, reason) for word, reason in zip(words, reasons, strict=True)), reasons
     assert caplog.text.count("is set aside and not published") == len(words)
