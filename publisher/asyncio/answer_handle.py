@@ -132,10 +132,10 @@ class AsyncAnswerHandle(AsyncJobHandle):
             raise trouble
         waited, writer = self._writer.waits, self._writer
         due = writer.add(piece)
-        if writer.full or (due and not self._flying and not self._slow):
+        if writer.full or (due and not waited and not self._flying and not self._slow):
             await self._fly()
             writer.check()
-        elif due and not self._flying:
+        elif due and not waited and not self._flying:
             self._sender.at_home()
             self._flying = True
             self._sender.later.soon(self._gathering)

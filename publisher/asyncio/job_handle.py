@@ -8,6 +8,7 @@ from collections.abc import AsyncIterable, AsyncIterator, Generator, Iterable
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
 
+from publisher.asyncio.later import MOMENT_S
 from publisher.core import reports, steps
 from publisher.core.given import ItemFields, JobOptions, LogLevel, ProgressFields
 from publisher.core.handle import PAUSE_LOOK_S, Handle, Throttle, expected
@@ -180,7 +181,7 @@ class AsyncJobHandle(Handle):
             if due is not None:
                 await self._report(due)
             elif not waited:
-                self._sender.later.at(self._merge.open_at, self)
+                self._sender.later.at(self._merge.open_at + MOMENT_S, self)
 
     async def send_waiting(self) -> None:
         """Send the progress that waits for the end of its interval, if any does. For the publisher itself."""

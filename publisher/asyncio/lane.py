@@ -1,5 +1,6 @@
-"""Pieces of many answers that travel together: whatever is asked while a round trip is under way leaves with the next
-one. Nothing waits for company; an idle lane sends at once.
+"""Pieces of many answers that travel together: an idle lane sends at once, and what is asked meanwhile leaves with the
+next round trip. A whole bundle does not wait for that: Redis works on some while this process packs the next. The order
+of an answer's pieces is its handle's business, which asks for one call at a time.
 """
 
 from __future__ import annotations
@@ -10,11 +11,12 @@ from typing import Any, Final
 from redis.exceptions import NoScriptError
 
 from publisher.asyncio.transport import AsyncTransport
+from publisher.core.bundles import MAX_EVENTS
 from publisher.core.requests import Call
 from publisher.redis import errors
 
-TOGETHER: Final = 256
-"""Calls in one round trip: few enough that the first is not held up by the last."""
+FLIGHTS: Final = 8
+"""Round trips under way at most."""
 
 Asked = tuple[Call, asyncio.Future[Any]]
 
@@ -24,20 +26,29 @@ class AsyncLane:
 
     def __init__(self, transport: AsyncTransport) -> None:
         self._transport = transport
+        self._most = min(FLIGHTS, transport.round_trips)
         self._waiting: list[Asked] = []
-        self._task: asyncio.Task[None] | None = None
+        self._flights: set[asyncio.Task[None] | None] = set()
 
     async def ask(self, call: Call) -> Any:
         """The call's reply. Raises what the call raises."""
         answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self._waiting.append((call, answer))
-        if self._task is None or self._task.done():
-            self._task = asyncio.create_task(self._run(), name="sse-publisher-answers")
+        if not self._flights or (len(self._waiting) >= MAX_EVENTS and len(self._flights) < self._most):
+            flight = asyncio.create_task(self._run(), name="sse-publisher-answers")
+            self._flights.add(flight)
+            flight.add_done_callback(self._flights.discard)
         return await answer
 
     async def _run(self) -> None:
+        try:
+            await self._fly()
+        finally:  # at once: who asks before the loop calls back needs a flight of its own
+            self._flights.discard(asyncio.current_task())
+
+    async def _fly(self) -> None:
         while self._waiting:
-            going, self._waiting = self._waiting[:TOGETHER], self._waiting[TOGETHER:]
+            going, self._waiting = self._waiting[:MAX_EVENTS], self._waiting[MAX_EVENTS:]
             try:
                 results = await self._send([call for call, _ in going])
             except BaseException as trouble:

@@ -14,7 +14,7 @@ class AsyncMemoryTransport:
 
     def __init__(self, store: MemoryStore) -> None:
         self.where, self.cluster, self.db = "memory", False, 0
-        self.renews = True
+        self.renews, self.round_trips = True, 1
         self._store = store
 
     async def execute(self, request: Request) -> Any:

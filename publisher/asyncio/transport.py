@@ -27,11 +27,12 @@ from publisher.redis.scripts import lua
 
 class AsyncTransport(Protocol):
     """What a publisher sends through. ``where`` names the place in errors, without a password; ``renews`` says whether
-    a thread can renew leases there."""
+    a thread can renew leases there, ``round_trips`` how many of them may be under way at once."""
 
     where: str
     cluster: bool
     renews: bool
+    round_trips: int
     db: int
 
     async def execute(self, request: Request) -> Any: ...
@@ -62,6 +63,9 @@ class AsyncRedisTransport:
             self.cluster = isinstance(source, AsyncRedisCluster)
         self.db = connect.database(self._client)
         self.renews = self._address is not None or connect.has_twin(self._client)
+        # In Cluster each goes to several nodes side by side. Other calls need connections, too.
+        pool = None if isinstance(self._client, AsyncRedisCluster) else self._client.connection_pool
+        self.round_trips = 1 if pool is None else max(1, pool.max_connections // 2)
         self._settle_in()
 
     def _settle_in(self) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import orjson
 import pytest
+from redis import Redis
 
 from publisher import (
     AnswerTooLong,
@@ -24,6 +25,7 @@ from publisher import (
 from publisher.blocking.transport import RedisTransport
 from publisher.core import steps
 from publisher.core.answer_step import AnswerStep, WrittenAnswer
+from publisher.core.bundles import MAX_EVENTS
 from publisher.core.options import Options
 from publisher.core.pieces import TEXT, text_piece
 from publisher.keys import answer_key, channel_keys, chat_key
@@ -598,6 +600,32 @@ async def test_answers_side_by_side_travel_together_and_keep_apart(redis_url: st
             assert message(pieces(reader, f"j{n}")) == job.parts
             if n % 10:
                 assert job.text == f"{n}:" + "".join(f" {word}" for word in range(20))
+
+
+async def test_a_whole_bundle_does_not_wait_for_a_round_trip_under_way(own_broker: Any, prefix: str) -> None:
+    """How many are blocked in a Redis that pauses is how many were sent."""
+    for most, expected in ((50, 3), (2, 1)):
+        url = f"{own_broker.url}?max_connections={most}"
+        async with AsyncPublisher.from_url(url, prefix=f"{prefix}{most}") as pub, contextlib.AsyncExitStack() as stack:
+            held = [
+                await stack.enter_async_context(pub.answer("c", owner=f"u{n}", job_id=f"j{n}"))
+                for n in range(3 * MAX_EVENTS)
+            ]
+            with Redis.from_url(own_broker.url) as redis:
+                redis.execute_command("CLIENT PAUSE", 600_000, "WRITE")
+                saying = [asyncio.create_task(answer.text(f"{n}")) for n, answer in enumerate(held)]
+
+                async def blocked(redis: Any = redis, expected: int = expected) -> bool:
+                    return int(redis.info("clients")["blocked_clients"]) >= expected
+
+                await until(blocked, "round trips under way")
+                for _ in range(100):
+                    await asyncio.sleep(0)
+                assert redis.info("clients")["blocked_clients"] == expected
+                redis.execute_command("CLIENT UNPAUSE")
+            await asyncio.gather(*saying)
+            jobs = [await pub.get_job(f"j{n}") for n in range(len(held))]
+            assert [job and job.text for job in jobs] == [f"{n}" for n in range(len(held))]
 
 
 async def test_a_full_buffer_refuses_pieces_and_loses_none_that_it_took(
