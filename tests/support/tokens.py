@@ -96,7 +96,17 @@ def raw_token(payload: object, key: str, header: Mapping[str, Any]) -> str:
     """
     if "pytest" in sys.modules and "PYTEST_CURRENT_TEST" not in os.environ:
         raise RuntimeError("A token of the tests is good for some minutes: make it where it is used, not at import.")
-    signer = jwt.get_algorithm_by_name(header["alg"])
     signed = b".".join(jwt.utils.base64url_encode(json.dumps(part).encode()) for part in (dict(header), payload))
-    signature = b"" if header["alg"] == "none" else signer.sign(signed, signer.prepare_key(key))
+    signature = b"" if header["alg"] == "none" else _sign(signed, key, header["alg"])
     return f"{signed.decode()}.{jwt.utils.base64url_encode(signature).decode()}"
+
+
+def _sign(signed: bytes, key: str, algorithm: str) -> bytes:
+    signer = jwt.get_algorithm_by_name(algorithm)
+    return signer.sign(signed, _prepared(key, algorithm))
+
+
+@cache
+def _prepared(key: str, algorithm: str) -> Any:
+    """The key as its algorithm takes it, read once: an RSA key is checked for 70 ms when it is read."""
+    return jwt.get_algorithm_by_name(algorithm).prepare_key(key)
