@@ -18,7 +18,7 @@ from publisher.asyncio import poll_shift
 from publisher.core import polls
 from publisher.polling import Poll, Poller
 from tests.support.broker import Broker
-from tests.support.commands import Running, run
+from tests.support.commands import GATEWAY, Running, run
 from tests.support.node import ROOT
 from tests.support.waiting import until, wait_until
 
@@ -133,7 +133,7 @@ async def test_the_how_to_s_code_runs(own_broker: Broker, tmp_path: Path, monkey
     await found["poller"].publisher.close()
     (command,) = re.findall(r"```sh\nsse-gateway (.*)\n", HOWTO)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    with Running.command(*command.split()) as process:
+    with Running([*GATEWAY, *command.split()]) as process:  # Python reads its path as it starts
         async with AsyncPublisher.from_url(own_broker.url) as pub:
 
             async def ended() -> bool:

@@ -14,7 +14,7 @@ import pytest
 
 from publisher import Publisher
 from tests.support.broker import Broker
-from tests.support.commands import Running, environment, run
+from tests.support.commands import GATEWAY, Running, environment, run
 from tests.support.node import ROOT, Node
 from tests.support.ports import HOST, free_port
 from tests.support.tls_front import TlsFront
@@ -162,9 +162,8 @@ def test_output_that_cannot_be_written_is_told(node: Node, publisher: Publisher)
 
 def test_a_terminal_without_the_characters_gets_others(node: Node, publisher: Publisher) -> None:
     publisher.publish("topic:a", "n", "Hälfte █")
-    with Running.command(
-        "tail", "topic:a", "-n", "1", "--gateway", node.base, extra={"PYTHONIOENCODING": "ascii"}
-    ) as tail:
+    command = [*GATEWAY, "tail", "topic:a", "-n", "1", "--gateway", node.base]
+    with Running(command, extra={"PYTHONIOENCODING": "ascii"}) as tail:
         tail.wait_for("n ")
         assert "H\\xe4lfte \\u2588" in tail.stdout
 

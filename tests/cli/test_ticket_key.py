@@ -53,7 +53,7 @@ async def test_running_nodes_take_the_new_secret_and_the_old_one_until_it_is_ref
         again = run("ticket-key", "rotate", **settings)
         assert again.returncode == 1 and "--now" in again.stderr
 
-        unseen = [await ticket_of(a) for _ in range(40)]
+        unseen = [await ticket_of(a) for _ in range(200)]  # one for each look, and a node may look for a second
         now = run("ticket-key", "rotate", "--now", **settings)
         assert now.returncode == 0 and "accepted" not in now.stdout
 

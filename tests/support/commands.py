@@ -1,7 +1,11 @@
-"""The project's commands as processes of their own: run to the end, or watched while they run."""
+"""The project's commands as processes of their own: run to the end, or watched while they run.
+
+They are forks of the template; that those are what ``python -m gateway`` is, ``tests/unit/test_template.py`` shows.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -10,11 +14,13 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Final, Self
 
 from tests.support.node import ROOT
+from tests.support.template import TEMPLATES, USABLE, Fork
 from tests.support.waiting import PATIENCE_S, wait_until
 
+GATEWAY: Final = (sys.executable, "-m", "gateway")
 RUN_S = 60
 STOP_S = 120
 
@@ -29,15 +35,10 @@ def environment(settings: dict[str, object] | None = None) -> dict[str, str]:
 
 def run(*arguments: str, stdin: str = "", **settings: object) -> subprocess.CompletedProcess[str]:
     """``sse-gateway …`` to its end."""
-    return subprocess.run(
-        [sys.executable, "-m", "gateway", *arguments],
-        cwd=ROOT,
-        env=environment(settings),
-        input=stdin,
-        capture_output=True,
-        text=True,
-        timeout=RUN_S,
-    )
+    with Running.command(*arguments, keep_stdin=True, **settings) as running:
+        running.tell(stdin)
+        code = running.process.wait(RUN_S)
+        return subprocess.CompletedProcess(arguments, code, running.stdout, running.stderr)
 
 
 class Running:
@@ -47,28 +48,36 @@ class Running:
         self,
         command: Sequence[str],
         *,
+        fork: bool = False,
         keep_stdin: bool = False,
         extra: Mapping[str, str] | None = None,
         **settings: object,
     ) -> None:
-        """``extra`` are variables of the environment that are no settings."""
+        """``fork``: it is a command of the gateway's, which the template may fork. ``extra`` are variables of the
+        environment that are no settings."""
         self._out = tempfile.NamedTemporaryFile(prefix="sse-out-", suffix=".log")  # noqa: SIM115 (closed by __exit__)
         self._err = tempfile.NamedTemporaryFile(prefix="sse-err-", suffix=".log")  # noqa: SIM115 (closed by __exit__)
-        self.process = subprocess.Popen(
-            command,
-            cwd=ROOT,
-            env={**environment(settings), **(extra or {})},
-            stdin=subprocess.PIPE if keep_stdin else subprocess.DEVNULL,
-            stdout=self._out,
-            stderr=self._err,
-        )
+        reading, writing = os.pipe()
+        self._stdin = open(writing, "wb")  # noqa: SIM115 (closed by __exit__)
+        try:
+            start = self._fork if fork and USABLE else self._spawn
+            self.process = start(command, {**environment(settings), **(extra or {})}, reading)
+        finally:
+            os.close(reading)
+        if not keep_stdin:
+            self._stdin.close()
+
+    def _fork(self, command: Sequence[str], environ: Mapping[str, str], stdin: int) -> subprocess.Popen[bytes] | Fork:
+        files = self._out.fileno(), self._err.fileno(), stdin
+        return next(TEMPLATES).fork(command[len(GATEWAY) :], environ, *files)
+
+    def _spawn(self, command: Sequence[str], environ: Mapping[str, str], stdin: int) -> subprocess.Popen[bytes] | Fork:
+        return subprocess.Popen(command, cwd=ROOT, env=environ, stdin=stdin, stdout=self._out, stderr=self._err)
 
     @classmethod
-    def command(
-        cls, *arguments: str, keep_stdin: bool = False, extra: Mapping[str, str] | None = None, **settings: object
-    ) -> Self:
+    def command(cls, *arguments: str, keep_stdin: bool = False, **settings: object) -> Self:
         """``sse-gateway …``"""
-        return cls([sys.executable, "-m", "gateway", *arguments], keep_stdin=keep_stdin, extra=extra, **settings)
+        return cls([*GATEWAY, *arguments], fork=True, keep_stdin=keep_stdin, extra=None, **settings)
 
     @property
     def stdout(self) -> str:
@@ -86,9 +95,13 @@ class Running:
 
     def send(self, line: str) -> None:
         """Write a line to its stdin."""
-        assert self.process.stdin is not None
-        self.process.stdin.write(line.encode() + b"\n")
-        self.process.stdin.flush()
+        self._stdin.write(line.encode() + b"\n")
+        self._stdin.flush()
+
+    def tell(self, text: str) -> None:
+        """Write this to its stdin and close that; it may end before it has read all."""
+        with contextlib.suppress(BrokenPipeError), self._stdin:
+            self._stdin.write(text.encode())
 
     def end(self, number: int = signal.SIGTERM) -> int:
         """Send a signal and return the exit code."""
@@ -108,8 +121,8 @@ class Running:
         if self.process.poll() is None:
             self.process.kill()
             self.process.wait(STOP_S)
-        if self.process.stdin is not None:
-            self.process.stdin.close()
+        with contextlib.suppress(BrokenPipeError):
+            self._stdin.close()
         self._out.close()
         self._err.close()
 

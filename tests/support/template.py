@@ -1,4 +1,6 @@
-"""A process that has imported the gateway, of which nodes are forks: so they start at a tenth of the price. Linux only.
+"""A process that has imported the gateway, of which nodes and commands are forks: they start at a tenth of the price.
+
+Linux only.
 
 A fork is what ``python -m gateway …`` would be: a process and a child of the test's own, with its own environment,
 arguments, output, signals and exit code, and with nothing done in advance but imports. Two things differ: its
@@ -86,12 +88,13 @@ class Template:
         self._socket: socket.socket | None = None
         self._process: subprocess.Popen[bytes] | None = None
 
-    def fork(self, arguments: Sequence[str], environ: Mapping[str, str], output: int) -> Fork:
-        """``python -m gateway ARGUMENTS`` with this environment; ``output`` is the descriptor of stdout and stderr."""
+    def fork(self, arguments: Sequence[str], environ: Mapping[str, str], output: int, *others: int) -> Fork:
+        """``python -m gateway ARGUMENTS`` with this environment and these descriptors: of stdout, of stderr (else that
+        of stdout) and of stdin (else there is nothing to read)."""
         order = json.dumps({"arguments": list(arguments), "environ": dict(environ)}).encode()
         with self._one_at_a_time:
             self._socket = self._socket or self._start()
-            socket.send_fds(self._socket, [order], [output])
+            socket.send_fds(self._socket, [order], [output, *others])
             answer = self._socket.recv(64)
         if not answer:
             raise RuntimeError("The template has ended; its stderr says why.")
@@ -140,14 +143,15 @@ def _main(orders: socket.socket) -> int:
     gc.collect()
     gc.freeze()  # what is frozen is not looked at by the forks' collectors, and stays shared
     while True:
-        order, descriptors, _, _ = socket.recv_fds(orders, MAX_ORDER_BYTES, 1)
+        order, descriptors, _, _ = socket.recv_fds(orders, MAX_ORDER_BYTES, 3)
         if not order:
             return 0
         pid = _fork_away()
         if pid == 0:
             orders.close()
-            return _become(**json.loads(order), output=descriptors[0])
-        os.close(descriptors[0])
+            return _become(**json.loads(order), files=descriptors)
+        for descriptor in descriptors:
+            os.close(descriptor)
         orders.send(str(pid).encode())
 
 
@@ -170,10 +174,12 @@ def _fork_away() -> int:
     return pid
 
 
-def _become(arguments: list[str], environ: dict[str, str], output: int) -> int:
-    os.dup2(output, 1)
-    os.dup2(output, 2)
-    os.close(output)
+def _become(arguments: list[str], environ: dict[str, str], files: list[int]) -> int:
+    """``files`` are those of stdout, of stderr and of stdin, or the first only."""
+    for descriptor, usual in ((files[0], 1), (files[min(1, len(files) - 1)], 2), *((each, 0) for each in files[2:])):
+        os.dup2(descriptor, usual)
+    for descriptor in files:
+        os.close(descriptor)
     os.environ.clear()
     os.environ.update(environ)
     coverage = importlib.import_module("coverage")
