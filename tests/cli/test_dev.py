@@ -242,6 +242,7 @@ async def test_a_form_that_is_larger_than_a_job_is_refused(dev: Running) -> None
     assert (answer.status, json.loads(answer.body)["error"]["code"]) == (413, "too_large")
 
 
+@pytest.mark.usefixtures("unmeasured")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 async def test_a_signal_ends_everything_with_zero(number: int) -> None:
     with start() as dev:
@@ -262,6 +263,7 @@ def test_the_brokers_port_goes_with_the_nodes_unless_something_has_it() -> None:
         assert (broker.url, second.url == url) == (url, False)
 
 
+@pytest.mark.usefixtures("unmeasured")
 def test_a_signal_while_it_starts_leaves_nothing_behind() -> None:
     with start() as dev:
         wait_until(lambda: children(dev.process.pid), "the broker")
@@ -270,6 +272,7 @@ def test_a_signal_while_it_starts_leaves_nothing_behind() -> None:
         assert not [pid for pid in started if alive(pid)]
 
 
+@pytest.mark.usefixtures("unmeasured")
 def test_a_kill_takes_everything_along() -> None:
     with start() as dev:
         base_of(dev)

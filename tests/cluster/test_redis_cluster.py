@@ -91,7 +91,7 @@ async def test_a_whole_cluster_that_is_away_takes_no_node_with_it(shards: list[B
 async def test_hundreds_of_reads_at_once_have_their_answers(shards: list[Broker]) -> None:
     """A crowd that reconnects asks like that. Each takes a connection, and redis-py allows 100 to a primary."""
     store = Store(connect.asyncio(cluster_url(shards)))
-    calls: list[ScriptCall] = [([f"x:{{{n}}}:log", f"x:{{{n}}}:meta"], ["", 1000, "", 10]) for n in range(600)]
+    calls: list[ScriptCall] = [([f"x:{{{n}}}:log", f"x:{{{n}}}:meta"], ["", 1000, "", 10]) for n in range(400)]
     try:
         together = await store.run_many(READ, calls)
         alone = await asyncio.gather(*[store.run(READ, call) for call in calls], return_exceptions=True)

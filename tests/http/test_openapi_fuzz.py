@@ -24,7 +24,7 @@ from tests.support.broker import Broker
 from tests.support.node import MEASURED, Node
 from tests.support.tokens import token
 
-EXAMPLES = 40
+EXAMPLES = 25
 CHECKS = [
     not_a_server_error,
     status_code_conformance,

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import anthropic
-import openai
 import pytest
 
 from publisher import AsyncPublisher, Publisher
@@ -45,6 +43,10 @@ SAID: dict[str, tuple[Ask, list[dict[str, Any]]]] = {
 
 
 def client_of(name: str, url: str, *, asyncio: bool) -> Any:
+    """The libraries take seconds to import, which every worker would do where this module did."""
+    import anthropic
+    import openai
+
     if name.startswith("openai"):
         make: Any = openai.AsyncOpenAI if asyncio else openai.OpenAI
     else:

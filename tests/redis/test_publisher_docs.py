@@ -24,6 +24,7 @@ def blocks() -> list[tuple[str, str]]:
 
 
 @pytest.mark.parametrize("code", [code for _, code in blocks()], ids=[name for name, _ in blocks()])
+@pytest.mark.usefixtures("unmeasured")
 def test_a_block_of_the_documentation_runs(own_broker: Broker, code: str) -> None:
     runnable = code.replace("redis://localhost:6379/0", own_broker.url)
     done = subprocess.run(

@@ -185,4 +185,4 @@ class Answers(RuleBasedStateMachine):
 
 
 TestEveryReaderHasEachWordOnce: Any = Answers.TestCase
-TestEveryReaderHasEachWordOnce.settings = settings(max_examples=100, stateful_step_count=40)
+TestEveryReaderHasEachWordOnce.settings = settings(max_examples=60, stateful_step_count=40)

@@ -8,6 +8,10 @@ from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
+
+pytestmark = pytest.mark.no_cover  # files are read here, and hardly any code is run
+
 ROOT = Path(__file__).parents[2]
 TWINS = ("publisher/asyncio/", "publisher/blocking/")
 """The same file on both sides may define the same: what waits here and there is one thing."""

@@ -219,4 +219,4 @@ class Streams(RuleBasedStateMachine):
 
 
 TestEveryClientGetsEverythingOrIsReset: Any = Streams.TestCase
-TestEveryClientGetsEverythingOrIsReset.settings = settings(max_examples=200, stateful_step_count=40)
+TestEveryClientGetsEverythingOrIsReset.settings = settings(max_examples=100, stateful_step_count=40)

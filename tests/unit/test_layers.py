@@ -10,6 +10,8 @@ import pytest
 
 from tests.support.layers import Picture, circles, drawing, read, svg, upward
 
+pytestmark = pytest.mark.no_cover  # files are read here, and hardly any code is run
+
 ROOT = Path(__file__).parents[2]
 
 ORDER: Final = (

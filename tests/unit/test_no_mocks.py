@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.no_cover  # files are read here, and hardly any code is run
+
 TESTS = Path(__file__).parents[1]
 OURS = ("gateway", "publisher")
 REPLACING = frozenset({"setattr", "delattr", "setitem", "delitem"})
