@@ -1,8 +1,10 @@
 # make run    a node, a broker, a demo worker and the pages on http://127.0.0.1:8000
 # make stack  what compose.yaml starts, from plain processes, behind nginx on https://127.0.0.1:8443
-# make test   lint and the whole test suite with a coverage summary and floor (ARGS="tests/unit" runs a part, without)
-# make test-redis-py  the publisher's tests with the oldest redis-py that it takes (a part of make test)
-# make test-arq  the tests of arq, which needs an older redis-py, in an environment of its own (a part of make test)
+# make test   lint and the tests with a coverage summary and floor (ARGS="tests/unit" runs a part, without), but for what is
+#             slow and seldom the only one to fail: browsers, balancers, other versions of libraries
+# make test-all  all of them: what CI runs
+# make test-redis-py  the publisher's tests with the oldest redis-py that it takes (a part of make test-all)
+# make test-arq  the tests of arq, which needs an older redis-py, in an environment of its own (a part of make test-all)
 # make test-servers  the tests of Redis and of clusters over each server that is here (ARGS="--list"; ARGS="redis-7.0 tests/redis")
 # make lint   ruff and mypy          make bench  what a delivery costs, beside other systems (ARGS="--list", "--case steady")
 # make chaos  break a cluster under load, fault after fault (SEED=… MINUTES=10 OUT=build/chaos.json)
@@ -11,7 +13,7 @@
 # make sbom   a bill of materials (CycloneDX), the licences and the known holes of what a node is installed with, in build/
 # make fuzz   look for inputs that break a parser, each for a while (SECONDS=60 ARGS="message resp")
 # make format mend the formatting    make clean  remove everything that was built
-.PHONY: docs lock sbom run test test-servers test-redis-py test-arq tools lint format bench bench-tools chaos fuzz clean
+.PHONY: docs lock sbom run test test-all test-servers test-redis-py test-arq tools lint format bench bench-tools chaos fuzz clean
 BIN := .venv/bin
 EXTRAS := gateway,broker,celery,rq,dramatiq,taskiq,sqlalchemy
 TOOLS := curl:curl ps:procps bash:bash promtool:prometheus node:nodejs npm:npm chromium:chromium nginx:nginx-light postgres:postgresql haproxy:haproxy caddy:caddy systemd-analyze:systemd
@@ -43,14 +45,26 @@ run: .venv/.run
 stack: .venv/.dev tools
 	$(BIN)/python -m tests.stack $(ARGS)
 
+# mypy computes while packages are fetched.
+BEFORE_TESTS := lint tools tests/js/node_modules/.stamp build/proxies/.stamp
+OTHER_LIBRARIES = build/redis-py-$(OLDEST)/.stamp build/arq/.stamp
+# What `test` leaves to `test-all`, unless ARGS says what to run.
+ONLY_IN_ALL := $(if $(ARGS),,tests/browser tests/deploy/test_balancers.py)
+
 # Half of the tests' time is waiting: one worker more than cores keeps them busy. ARGS="-n 0" runs without workers.
 # Images for containers like to forbid Python to keep what it has compiled; here it starts more than a thousand times.
-test: export PYTHONDONTWRITEBYTECODE =
-test: lint tools tests/js/node_modules/.stamp build/proxies/.stamp
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup --cov --cov-report=term $(if $(ARGS),--cov-fail-under=0) $(ARGS)
-	$(if $(ARGS),,$(MAKE) test-redis-py test-arq)
+test test-all: export PYTHONDONTWRITEBYTECODE =
+test test-all: PYTEST = $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup --cov --cov-report=term
+test: .venv/.dev
+	@$(MAKE) --jobs=2 $(BEFORE_TESTS)
+	$(PYTEST) $(ONLY_IN_ALL:%=--ignore=%) $(if $(ARGS),--cov-fail-under=0) $(ARGS)
 
-# The publisher with the oldest redis-py that it takes, outages and Cluster included; `test` has the newest.
+test-all: .venv/.dev
+	@$(MAKE) --jobs=2 $(BEFORE_TESTS) $(OTHER_LIBRARIES)
+	$(PYTEST)
+	@$(MAKE) --jobs=2 test-redis-py test-arq
+
+# The publisher with the oldest redis-py that it takes, outages and Cluster included; `test-all` has the newest.
 OLDEST := $(shell sed -n 's/^ *"redis>=\([0-9.]*\).*/\1/p' pyproject.toml | head -1)
 test-redis-py: build/redis-py-$(OLDEST)/.stamp
 	export PYTHONPATH=build/redis-py-$(OLDEST); \

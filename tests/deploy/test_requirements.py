@@ -38,5 +38,5 @@ def test_the_workflows_call_what_the_makefile_has() -> None:
         if "run" in step
     ]
     targets = {target for step in steps for target in re.findall(r"\bmake ([a-z./-]+)", step)}
-    assert {"test", "sbom", ".venv/.dev"} <= targets
+    assert {"test-all", "sbom", ".venv/.dev"} <= targets
     assert all(re.search(rf"^{re.escape(target)}:", makefile, re.MULTILINE) for target in targets)
