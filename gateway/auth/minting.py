@@ -8,7 +8,7 @@ from typing import Any, Final
 from gateway.auth.credentials import MAX_TOKEN_BYTES
 from gateway.auth.jws import signed
 from gateway.auth.principal import SCOPES
-from gateway.settings.settings import Settings
+from gateway.settings.settings import Settings, SettingsError
 from gateway.settings.values import SYMMETRIC
 from publisher.channels import check_id
 
@@ -29,7 +29,8 @@ def mint_token(
     """A token that this gateway accepts, valid for ``ttl_s`` seconds from ``now`` (Unix seconds). ``mercure`` are topic
     selectors that it may ``publish`` and ``subscribe`` on the Mercure hub.
 
-    Raises ``ValueError`` with a sentence for claims that make no sense, and where there is no shared secret.
+    Raises ``ValueError`` with a sentence for claims that make no sense; ``SettingsError``, which is one, where there is
+    no shared secret.
     """
     if not 1 <= ttl_s <= MAX_TTL_S:
         raise ValueError(f"The time to live must be 1 to {MAX_TTL_S} seconds.")
@@ -52,7 +53,7 @@ def mint_token(
 
 def _secret(settings: Settings) -> str:
     if settings.token_key is None or settings.jwt_algorithms[0] not in SYMMETRIC:
-        raise ValueError(
+        raise SettingsError(
             "Tokens are made with a shared secret, and there is none: set GATEWAY_JWT_KEY (with HS256, HS384 or HS512 "
             "in GATEWAY_JWT_ALGORITHMS), or let your identity provider make the token."
         )

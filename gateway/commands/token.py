@@ -86,6 +86,8 @@ def run(given: argparse.Namespace) -> int:
             ttl_s=given.ttl,
             now=now,
         )
+    except SettingsError as error:
+        raise common.CommandError(str(error)) from None
     except ValueError as error:
         raise common.CommandError(str(error), 2) from None
     print(json.dumps({"token": token, "expires_at": int(now) + given.ttl}) if given.json else token)
