@@ -197,7 +197,11 @@ def redis_url(value: str) -> str:
     if not good:
         raise ValueError(f"is not a complete address; it must be {forms}")
     try:
-        parse_redis_url(value)
+        address = parse_redis_url(value)
+        if "?" in value:
+            from publisher.redis.connect import check_options  # redis-py takes long to import
+
+            check_options(address)
     except ValueError:  # its sentence may name an option, and that may be the rest of a password
         raise ValueError(f"has an option that is not known, or a bad value; it must be {forms}") from None
     return value

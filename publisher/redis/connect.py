@@ -198,6 +198,12 @@ def _tls(place: Address) -> dict[str, Any]:
     return {"ssl": True, **place.tls_options} if place.tls else {}
 
 
+def check_options(place: Address) -> None:
+    """Raise ``ValueError`` where the URL has an option that redis-py does not take. Nothing is connected to."""
+    if not place.cluster and not place.sentinel:  # whose options are known
+        _from_url(redis.Redis, place, _kwargs(TRY_S))
+
+
 def _from_url(kind: Any, place: Address, kwargs: dict[str, Any]) -> Any:
     try:
         client = kind.from_url(place.url, **kwargs)
