@@ -102,7 +102,7 @@ def need(load: Load, costs: Costs, per_node: int = 20_000) -> Need:
         nodes,
         each * _node_us(load, costs) / 1e6,
         costs.node_bytes + each * costs.stream_bytes,
-        sum(parts.values()),
+        math.fsum(parts.values()),
         (own + load.shared_per_s * nodes) * load.event_bytes,
         parts,
     )
