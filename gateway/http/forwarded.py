@@ -22,8 +22,11 @@ class Forwarded:
         if client:
             host = plain(client[0])
             scope["client"] = (host, client[1])
-            if any(name.startswith(b"x-forwarded-") for name, _ in scope["headers"]) and host in self._trusted:
-                self._take(scope)
+            for name, _ in scope["headers"]:
+                if name.startswith(b"x-forwarded-"):
+                    if host in self._trusted:
+                        self._take(scope)
+                    break
 
     def _take(self, scope: Scope) -> None:
         addresses = [without_port(text) for text in values(scope["headers"], b"x-forwarded-for")]

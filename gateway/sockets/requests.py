@@ -38,7 +38,7 @@ HIGH_WATER: Final = 32 * 1024
 SLICE_BYTES: Final = 8 * 1024
 """What a connection is heard for in one turn of the loop; then it is the others' turn."""
 VERSIONS: Final = ("1.1", "1.0")
-OWN: Final = ("parser", "pipeline")
+OWN: Final = frozenset({"parser", "pipeline"})
 """What a connection does not share with others from the start."""
 UNHEARD_BYTES: Final = 64 * 1024
 """The same for what is not read."""
@@ -71,8 +71,8 @@ class RequestProtocol(HttpToolsProtocol, asyncio.BufferedProtocol):
     router: ClassVar[FindsAnswers]
     time_for_heads: ClassVar[TimeLimit]
     """For heads of requests, from the first moment at which one may come."""
-    common: ClassVar[dict[str, Any]] = {}
-    """What all connections of a server begin with."""
+    serves: ClassVar[ServerState | None] = None
+    """The server with whose connections the class has in common what they begin with."""
     parting: ClassVar[bool] = False
     """Whether every connection ends with its next answer: whoever has more to ask is to go to another node."""
     _timer: asyncio.TimerHandle | None = None
@@ -92,16 +92,18 @@ class RequestProtocol(HttpToolsProtocol, asyncio.BufferedProtocol):
         app_state: dict[str, Any],
         _loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
-        # uvicorn's own finds out for each connection what is the same for all of a server's.
-        common = self.common
-        if common.get("server_state") is server_state:
-            self.__dict__.update(common)
+        # uvicorn's own finds out for each connection what is the same for all of a server's: the class has that then.
+        made = type(self)
+        if made.serves is server_state:
             self.parser = httptools.HttpRequestParser(self)
             self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
             self.pipeline = deque()
-        else:
-            super().__init__(config, server_state, app_state, _loop)
-            type(self).common = {name: value for name, value in vars(self).items() if name not in OWN}
+            return
+        super().__init__(config, server_state, app_state, _loop)
+        if made.serves is None:
+            made.serves = server_state
+            for name in vars(self).keys() - OWN:
+                setattr(made, name, getattr(self, name))
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         # uvicorn's own would ask the kernel again for what asyncio knows.
@@ -225,7 +227,14 @@ class RequestProtocol(HttpToolsProtocol, asyncio.BufferedProtocol):
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         found: Any = self.router(cycle.scope)  # type: ignore[arg-type]
-        super()._start_asgi_task(cycle, app if found is None else found)
+        self.tasks.add(self.loop.create_task(self._answer(cycle, app if found is None else found)))
+
+    async def _answer(self, cycle: RequestResponseCycle, app: Any) -> None:
+        """uvicorn has the loop call something behind each of its tasks, which takes longer than this."""
+        try:
+            await cycle.run_asgi(app)
+        finally:
+            self.tasks.discard(asyncio.current_task(self.loop))
 
     def on_body(self, body: bytes) -> None:
         self._allowance.content(len(body))

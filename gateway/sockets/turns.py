@@ -137,11 +137,15 @@ def _mask(events: int) -> int:
     return (select.EPOLLIN if events & EVENT_READ else 0) | (select.EPOLLOUT if events & EVENT_WRITE else 0)
 
 
+_CLIENTS: Final = (RequestProtocol, StreamPeer)
+"""A tuple, because each new connection is looked at: a union would be made anew each time."""
+
+
 def _of_client(data: Any) -> bool:
     """``data`` are asyncio's handles of a file for reading and for writing, either of them None; those of a connection
     call a method of its transport."""
     for handle in data or ():
         transport: Any = getattr(getattr(handle, "_callback", None), "__self__", None)
         if hasattr(transport, "get_protocol"):
-            return isinstance(transport.get_protocol(), RequestProtocol | StreamPeer)
+            return isinstance(transport.get_protocol(), _CLIENTS)
     return False

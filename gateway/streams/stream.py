@@ -215,7 +215,8 @@ class Stream:
 
     def retry(self) -> bytes:
         """When the client is to come back if it has to: each at another moment."""
-        return sse.retry(random.randint(*self._parts.settings.retry_ms))
+        low, high = self._parts.settings.retry_ms
+        return sse.retry(low + int(random.random() * (high - low + 1)))  # randint() takes eight calls for it
 
     def note_end(self, channel: Channel, jobs: list[Job]) -> None:
         if channel.is_job and jobs and jobs[0].finished:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
+from types import TracebackType
 from typing import Final
 
 from redis.exceptions import ConnectionError
@@ -14,16 +14,17 @@ _LOOPS_SAY: Final = (
 )
 
 
-@contextmanager
-def closed_is_connection_error() -> Iterator[None]:
+class closed_is_connection_error(AbstractContextManager[None]):
     """Raise ``redis.exceptions.ConnectionError`` in place of what the loop raises.
 
     redis-py passes that on, so that a connection that broke a moment ago would look like a mistake in the program and
     nobody would try again.
     """
-    try:
-        yield
-    except (RuntimeError, AttributeError) as error:
-        if not any(words in str(error) for words in _LOOPS_SAY):
-            raise
-        raise ConnectionError("The connection was closed before the call was written.") from error
+
+    __slots__ = ()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if isinstance(error, RuntimeError | AttributeError) and any(words in str(error) for words in _LOOPS_SAY):
+            raise ConnectionError("The connection was closed before the call was written.") from error
