@@ -21,6 +21,9 @@ from tests.support.node import ROOT
 from tests.support.ports import HOST, free_port
 from tests.support.tokens import SECRET
 
+DEEP = "cannot be written as JSON" if sys.version_info < (3, 12) else "an integer beyond 64 bits"
+"""Since 3.12 Python reads JSON that is nested a thousand times."""
+
 
 @pytest.mark.parametrize("name", [module.NAME for module in COMMANDS])
 def test_every_command_has_help_with_examples_and_takes_a_redis_url(name: str) -> None:
@@ -52,7 +55,7 @@ def test_every_command_has_help_with_examples_and_takes_a_redis_url(name: str) -
         (["publish", "x", "t", "{}"], {}, "A channel is client:ID, job:ID, user:ID, topic:NAME or broadcast."),
         (["publish", "topic:x", "t", "{hush"], {}, "The data is not JSON"),
         (["publish", "topic:x", "t", f"[{2**64}]"], {}, "is an integer beyond 64 bits"),
-        (["publish", "topic:x", "t", "[" * 1000 + f"{2**64}" + "]" * 1000], {}, "cannot be written as JSON"),
+        (["publish", "topic:x", "t", "[" * 1000 + f"{2**64}" + "]" * 1000], {}, DEEP),
         (["publish", "topic:x", "job.done", "1"], {}, "belongs to the job calls"),
         (["publish", "-", "t"], {}, "With - everything comes from stdin"),
         (["tail", "nowhere"], {}, "A channel is client:ID"),
