@@ -25,6 +25,7 @@ from gateway.sockets.body_room import BodyRoom
 from gateway.sockets.crowd import Crowd
 from gateway.sockets.stops import NoRoom, OtherVersion, TooEarly, TooMuch
 from gateway.sockets.time_limit import TimeLimit
+from gateway.sockets.unread import unread
 
 log = Log("gateway.http")
 
@@ -288,12 +289,18 @@ class RequestProtocol(HttpToolsProtocol, asyncio.BufferedProtocol):
     def on_late(self) -> None:
         if self._allowance.begun:
             self._refuse(408, b"timeout", b"The request was not complete within 10 seconds.")
-        elif not self._busy():
+        elif self._busy():
+            return
+        elif unread(self.transport):
+            self.time_for_heads.begin(self)  # it has asked; the one who is late is this node
+        else:
             self.transport.close()
 
     def timeout_keep_alive_handler(self) -> None:
         if self.transport.get_write_buffer_size():
             self.transport.abort()  # whoever has not taken the answer until now would hold it for ever
+        elif unread(self.transport):
+            return  # it has asked again
         super().timeout_keep_alive_handler()
 
     def _busy(self) -> bool:
