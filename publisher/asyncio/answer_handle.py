@@ -131,11 +131,12 @@ class AsyncAnswerHandle(AsyncJobHandle):
             trouble, self._trouble = self._trouble, None
             raise trouble
         waited, writer = self._writer.waits, self._writer
-        due = writer.add(piece)
-        if writer.full or (due and not waited and not self._flying and not self._slow):
+        # What waits goes at its moment, and what comes during a flight behind it.
+        at_once = writer.add(piece) and not waited and not self._flying
+        if writer.full or (at_once and not self._slow):
             await self._fly()
             writer.check()
-        elif due and not waited and not self._flying:
+        elif at_once:
             self._sender.at_home()
             self._flying = True
             self._sender.later.soon(self._gathering)

@@ -28,25 +28,18 @@ class AsyncLane:
         self._transport = transport
         self._most = min(FLIGHTS, transport.round_trips)
         self._waiting: list[Asked] = []
-        self._flights: set[asyncio.Task[None] | None] = set()
+        self._flights: list[asyncio.Task[None]] = []
 
     async def ask(self, call: Call) -> Any:
         """The call's reply. Raises what the call raises."""
         answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self._waiting.append((call, answer))
+        self._flights = [flight for flight in self._flights if not flight.done()]
         if not self._flights or (len(self._waiting) >= MAX_EVENTS and len(self._flights) < self._most):
-            flight = asyncio.create_task(self._run(), name="sse-publisher-answers")
-            self._flights.add(flight)
-            flight.add_done_callback(self._flights.discard)
+            self._flights.append(asyncio.create_task(self._run(), name="sse-publisher-answers"))
         return await answer
 
     async def _run(self) -> None:
-        try:
-            await self._fly()
-        finally:  # at once: who asks before the loop calls back needs a flight of its own
-            self._flights.discard(asyncio.current_task())
-
-    async def _fly(self) -> None:
         while self._waiting:
             going, self._waiting = self._waiting[:MAX_EVENTS], self._waiting[MAX_EVENTS:]
             try:

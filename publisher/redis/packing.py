@@ -21,7 +21,7 @@ def evalsha(call: Call) -> bytes:
     """The call by its script's name."""
     args = call.args
     if call.retry_at == NO_RETRY:  # hardly ever the same again: not worth remembering
-        return command(("EVALSHA", lua(call.script).sha, len(call.keys), *call.keys, *args))
+        return script(lua(call.script).sha, call.keys, args)
     head = _head(call.script, call.keys, args[:COMMON])
     return b"*%d\r\n%b%b" % (3 + len(call.keys) + len(args), head, _packed(args[COMMON:]))
 
@@ -58,8 +58,8 @@ def _named(sha: str, keys: int) -> bytes:
 
 
 @lru_cache(maxsize=4096)
-def _head(script: ScriptName, keys: tuple[str, ...], common: tuple[Arg, ...]) -> bytes:
-    return _packed(("EVALSHA", lua(script).sha, len(keys), *keys, *common))
+def _head(name: ScriptName, keys: tuple[str, ...], common: tuple[Arg, ...]) -> bytes:
+    return _packed(("EVALSHA", lua(name).sha, len(keys), *keys, *common))
 
 
 def _packed(parts: Iterable[Arg]) -> bytes:

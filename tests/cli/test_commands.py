@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from gateway.cli import COMMANDS
-from tests.support.commands import environment, run
+from tests.support.commands import environment, run, run_on_full_disk
 from tests.support.node import ROOT
 from tests.support.ports import HOST, free_port
 from tests.support.tokens import SECRET
@@ -169,16 +169,7 @@ def test_a_command_whose_reader_has_gone_ends_quietly() -> None:
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="/dev/full is Linux's")
 @pytest.mark.parametrize("arguments", [["--version"], ["token", "--sub", "ann"], ["completion", "bash"]])
 def test_output_that_cannot_be_written_is_told_in_one_sentence(arguments: list[str]) -> None:
-    with open("/dev/full", "w") as full:
-        done = subprocess.run(
-            [sys.executable, "-m", "gateway", *arguments],
-            cwd=ROOT,
-            env=environment({"JWT_KEY": SECRET}),
-            stdout=full,
-            stderr=subprocess.PIPE,
-            text=True,
-            timeout=30,
-        )
+    done = run_on_full_disk(*arguments, JWT_KEY=SECRET)
     assert (done.returncode, done.stderr) == (
         1,
         "sse-gateway: The output cannot be written: No space left on device.\n",

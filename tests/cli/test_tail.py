@@ -14,7 +14,7 @@ import pytest
 
 from publisher import Publisher
 from tests.support.broker import Broker
-from tests.support.commands import GATEWAY, Running, environment, run
+from tests.support.commands import GATEWAY, Running, environment, run, run_on_full_disk
 from tests.support.node import ROOT, Node
 from tests.support.ports import HOST, free_port
 from tests.support.tls_front import TlsFront
@@ -145,19 +145,9 @@ def test_the_scheme_is_named_where_it_is_the_mistake(node: Node) -> None:
 
 def test_output_that_cannot_be_written_is_told(node: Node, publisher: Publisher) -> None:
     publisher.publish("topic:a", "n", 1)
-    with open("/dev/full", "w") as full:
-        for command in (["tail", "topic:a", "-n", "1", "--gateway", node.base], ["token", "--sub", "ann"]):
-            done = subprocess.run(
-                [sys.executable, "-m", "gateway", *command],
-                cwd=ROOT,
-                env=environment({"JWT_KEY": SECRET}),
-                stdout=full,
-                stderr=subprocess.PIPE,
-                text=True,
-                timeout=60,
-            )
-            assert done.returncode == 1
-            assert done.stderr == "sse-gateway: The output cannot be written: No space left on device.\n"
+    done = run_on_full_disk("tail", "topic:a", "-n", "1", "--gateway", node.base, JWT_KEY=SECRET)
+    assert done.returncode == 1
+    assert done.stderr == "sse-gateway: The output cannot be written: No space left on device.\n"
 
 
 def test_a_terminal_without_the_characters_gets_others(node: Node, publisher: Publisher) -> None:

@@ -41,6 +41,20 @@ def run(*arguments: str, stdin: str = "", **settings: object) -> subprocess.Comp
         return subprocess.CompletedProcess(arguments, code, running.stdout, running.stderr)
 
 
+def run_on_full_disk(*arguments: str, **settings: object) -> subprocess.CompletedProcess[str]:
+    """``python -m gateway …`` to its end, whose output cannot be written. Needs Linux' ``/dev/full``."""
+    with open("/dev/full", "w") as full:
+        return subprocess.run(
+            [*GATEWAY, *arguments],
+            cwd=ROOT,
+            env=environment(settings),
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=RUN_S,
+        )
+
+
 class Running:
     """A process whose output can be waited for. Leaves none of it behind, however the test ends."""
 
