@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence, Set
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Final, Protocol, TypeAlias
 
-from gateway.fanout import continuity, cursor
+from gateway.fanout import continuity, cursor, sse
 from gateway.fanout.continuity import Snapshot
 from publisher import channels
 from publisher.envelope import START, Event, Position, Raw
@@ -16,11 +16,13 @@ if TYPE_CHECKING:
     from gateway.fanout.connection import Connection
     from gateway.fanout.encoder import Encoder
 
-ByEncoder: TypeAlias = "Mapping[Encoder, Set[Connection]]"
+ByEncoder: TypeAlias = "Mapping[Encoder, Collection[Connection]]"
 """Members by the encoder that words events for them."""
 
 TAIL_EVENTS: Final = 256
 TAIL_BYTES: Final = 512 * 1024
+_START_REST: Final = b"%b%b," % (sse.ID, cursor.REST)
+"""The same bytes for all empty channels."""
 
 
 class ChannelAudience(Protocol):
@@ -51,6 +53,7 @@ class Channel:
         "seen",
         "single",
         "size",
+        "start_elsewhere",
         "tag",
         "tail",
         "tail_bytes",
@@ -71,6 +74,8 @@ class Channel:
         """Where it is, as a cursor says it."""
         self.elsewhere = b""
         """The same, in the cursor of another channel's event."""
+        self.start_elsewhere = b""
+        """How id lines of events on the only other channel of a stream begin; empty until :meth:`made_start`."""
         self.size = 0
         """Live members, as the hub counts them."""
         self.single: Connection | None = None
@@ -97,18 +102,26 @@ class Channel:
         self.position = position
         self.part = cursor.part(self.tag, position)
         self.elsewhere = cursor.REST if position == START else self.part
+        self.start_elsewhere = b""
 
     def move_past(self, event: Event) -> bytes:
         """Every live member has everything up to ``event``; returns the part that says so."""
         self.position = event.position
         self.part = self.elsewhere = cursor.event_part(self.tag, event)
+        self.start_elsewhere = b""
         return self.part
 
     def move_past_raw(self, raw: Raw) -> bytes:
         """As :meth:`move_past`."""
         self.position = raw.position
         self.part = self.elsewhere = part = b"%b.%b.%b.%b" % (self.raw_tag, raw.epoch, raw.seq, raw.mark)
+        self.start_elsewhere = b""
         return part
+
+    def made_start(self) -> bytes:
+        """``start_elsewhere``, made when it is asked for: mostly of a client's own channel, which is empty."""
+        self.start_elsewhere = _START_REST if self.elsewhere is cursor.REST else b"%b%b," % (sse.ID, self.elsewhere)
+        return self.start_elsewhere
 
     def join(self) -> None:
         """Somebody reads the history to join: keep what arrives meanwhile, so that the two can be spliced."""

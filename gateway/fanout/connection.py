@@ -44,7 +44,10 @@ class Connection:
         "deadline",
         "encoder",
         "ended",
+        "first",
+        "heard",
         "id",
+        "last",
         "limit",
         "opened_at",
         "paused",
@@ -57,6 +60,7 @@ class Connection:
         "untold",
         "waiting",
         "wake",
+        "width",
         "written",
     )
 
@@ -78,6 +82,7 @@ class Connection:
         self.encoder = encoder
         self.peer = peer
         self.channels = channels
+        self.first, self.last, self.width = channels[0], channels[-1], len(channels)
         self.limit = limit
         self.chunked = chunked
         self.subject = subject
@@ -93,6 +98,8 @@ class Connection:
         self.anew: frozenset[Channel] = frozenset()
         """Channels of a user whose jobs are to be told once more, finished ones too: events were missed for good."""
         self.ended: frozenset[Channel] = frozenset()
+        self.heard = 0
+        """The number of the last delivery past its queue."""
         self.waiting: list[bytes] = []
         self.queued = 0
         self.paused = False
@@ -105,9 +112,13 @@ class Connection:
 
     def id_start(self, channel: Channel) -> bytes:
         """The beginning of the id line of an event on ``channel``: the parts of all other channels."""
-        if len(self.channels) == 1:
+        first, last = self.first, self.last
+        if first is last:
             return self.encoder.id_start
-        if not self.behind and not self.untold:
+        if self.state is LIVE or not (self.behind or self.untold):
+            if self.width == 2:
+                other = last if channel is first else first
+                return other.start_elsewhere or other.made_start()
             return sse.ID + b"".join([other.elsewhere + b"," for other in self.channels if other is not channel])
         return sse.ID + b"".join([self.part(other) + b"," for other in self.channels if other is not channel])
 

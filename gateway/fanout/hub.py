@@ -9,17 +9,20 @@ it can be spliced in. An event that does not continue the channel's chain is nev
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
-from typing import Final
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from itertools import islice
+from typing import Final, TypeAlias
 
 from gateway.closing import Closing
 from gateway.fanout import continuity, sse
 from gateway.fanout.channel import Channel
 from gateway.fanout.connection import Connection
 from gateway.fanout.continuity import Snapshot
+from gateway.fanout.delivery import Delivery
 from gateway.fanout.encoder import Encoder
 from gateway.fanout.members import Members
 from gateway.fanout.ownership import Owner, new_owners
+from gateway.fanout.state import CLOSED
 from gateway.metrics.counters import Metrics
 from publisher import channels as names
 from publisher.envelope import START, Event, MessageError, Position, decode, split
@@ -28,9 +31,11 @@ from publisher.job import Job
 FLUSH_BATCH: Final = 500
 """Connections written before the event loop gets a turn."""
 
-
 _UNUSUAL: Final = frozenset(each.encode() for each in (names.CREATED, names.STARTED, *names.TERMINAL_TYPES))
 """Types of events that are more than words to a stream."""
+
+
+Deliver: TypeAlias = Callable[[Delivery, Collection[Connection]], None]
 
 
 class Hub:
@@ -43,9 +48,10 @@ class Hub:
         later: Callable[[Callable[[], None]], object],
         suspect: Callable[[Channel], None],
         started: Callable[[Event], None] = lambda event: None,
+        at_once: int = FLUSH_BATCH,
     ) -> None:
         """``later`` runs a callable at the loop's next turn; ``suspect`` is told of a channel whose chain is broken,
-        ``started`` of a job that a worker has taken."""
+        ``started`` of a job that a worker has taken. ``at_once`` connections are written to in one turn."""
         self.channels: dict[str, Channel] = {}
         self.connections: dict[str, Connection] = {}
         self.members = Members()
@@ -53,7 +59,13 @@ class Hub:
         self._later = later
         self._suspect = suspect
         self._started = started
+        self._at_once = at_once
         self._dirty: deque[Connection] = deque()
+        self._round = 0
+        self._half_live: set[Connection] = set()
+        """Members of some of their channels that are behind on others."""
+        self._rounds: deque[tuple[Delivery, Collection[Connection], Iterator[Connection]]] = deque()
+        """Deliveries under way past the queues, and who is to get them yet; see :meth:`_deliver_at_once`."""
         self._flushing = False
 
     # Interest ---
@@ -89,14 +101,17 @@ class Hub:
 
     def discard(self, connection: Connection) -> None:
         """Forget a connection; its place is free at once."""
+        self._settle_for(connection)
         for channel in connection.channels:
             self.members.remove(channel, connection)
+        self._half_live.discard(connection)
         self.connections.pop(connection.id, None)
 
     # What Redis brings --------------------------------------------------------------------------------------------
 
     def receive(self, messages: Iterable[tuple[str, bytes]]) -> None:
         """Take in everything that one read brought: (channel, message) in the order of arrival."""
+        self._settle()
         arrived: dict[Channel, list[Event]] = {}
         for name, message in messages:
             channel = self.channels.get(name)
@@ -115,8 +130,9 @@ class Hub:
             arrived.setdefault(channel, []).append(event)
             if event.type == names.STARTED:
                 self._started(event)
+        deliver = self._deliver_at_once if len(arrived) == 1 else self._deliver
         for channel, events in arrived.items():
-            self._arrive(channel, events)
+            self._arrive(channel, events, deliver)
             channel.stir()
         self.flush()
 
@@ -138,7 +154,7 @@ class Hub:
         self._metrics.fanned_out((int(raw.time),), 1)
         return True
 
-    def _arrive(self, channel: Channel, events: list[Event]) -> None:
+    def _arrive(self, channel: Channel, events: list[Event], deliver: Deliver) -> None:
         if channel.position is None:
             for event in events:
                 channel.keep(event)  # the first joiner is reading the history, and continues with these
@@ -152,7 +168,7 @@ class Hub:
             else:
                 self._suspect(channel)
         if accepted:
-            self._fan_out(channel, accepted)
+            self._fan_out(channel, accepted, deliver)
 
     def learn(self, channel: Channel, snapshot: Snapshot, asked: Position | None) -> bool:
         """Bring the live members up to what the history says; False where it does not continue what they have.
@@ -172,7 +188,8 @@ class Hub:
         if news and (here.epoch == asked.epoch or asked == START):
             if continuity.chain(here, news, None) is None:
                 return False
-            self._fan_out(channel, news)
+            self._settle()
+            self._fan_out(channel, news, self._deliver)
         return True
 
     def _begin(self, channel: Channel, top: Position) -> None:
@@ -188,6 +205,7 @@ class Hub:
 
     def reset(self, channel: Channel, snapshot: Snapshot, jobs: list[Job], reason: str) -> None:
         """Live members have missed what cannot be replayed: tell them, and give them the newest state."""
+        self._settle()
         self._metrics.resets[reason] += 1
         before, old_part = channel.position, channel.part
         channel.forget_tail()
@@ -203,7 +221,7 @@ class Hub:
                 self._lose(channel, members)
                 continue
             frames = encoder.numbered(blocks, old_part, channel.part)
-            self._deliver(channel, members, frames, before)
+            self._deliver(Delivery(channel, frames, before), members)
         if channel.is_job and jobs and jobs[0].finished:
             self._end(channel)
         self.flush()
@@ -212,12 +230,8 @@ class Hub:
         """A user's jobs may be hundreds, with megabytes of results: each stream tells them by itself, at its peer's
         pace. Its cursor stays where it was until they are told, so that who is cut off begins once more."""
         for encoder, members in list(self.members.of(channel).items()):
-            self._deliver(
-                channel,
-                members,
-                [old_part + b"\n" + block for block in encoder.reset(channel.name, reason) or ()],
-                before,
-            )
+            frames = [old_part + b"\n" + block for block in encoder.reset(channel.name, reason) or ()]
+            self._deliver(Delivery(channel, frames, before), members)
             for connection in tuple(members):
                 connection.anew |= {channel}
                 self._leave_behind(connection, channel, before)
@@ -225,7 +239,7 @@ class Hub:
 
     # Fan-out ---
 
-    def _fan_out(self, channel: Channel, events: list[Event]) -> None:
+    def _fan_out(self, channel: Channel, events: list[Event], deliver: Deliver) -> None:
         before = channel.position
         parts = [channel.move_past(event) for event in events]
         if channel.keeping:
@@ -239,7 +253,7 @@ class Hub:
         for encoder, members in list(concerned.items()):
             frames = encoder.frames(parts, events)
             if frames:
-                self._deliver(channel, members, frames, before)
+                deliver(Delivery(channel, frames, before), members)
                 self._metrics.events_delivered[encoder.name] += len(frames) * len(members)
             elif frames is None:
                 self._lose(channel, members)
@@ -261,26 +275,45 @@ class Hub:
                     # At once, and not when its task says the last words: what comes next is not for it.
                     self.members.remove(channel, connection)
 
-    def _deliver(
-        self, channel: Channel, members: Iterable[Connection], frames: list[bytes], before: Position | None
-    ) -> None:
-        """The hot path: ``frames`` lack only the beginning of their id line, which most connections share."""
-        shared: dict[tuple[bytes, bool], bytes] = {}
-        dirty = self._dirty
-        start, chunked, data = b"", False, b""
-        for connection in tuple(members):  # who falls behind leaves them meanwhile
-            own = connection.id_start(channel)
-            if own != start or connection.chunked is not chunked:  # mostly it is like the one before
-                start, chunked = own, connection.chunked
-                data = shared.get((start, chunked), b"")
-                if not data:
-                    whole = [start + frame for frame in frames]
-                    data = shared[start, chunked] = sse.framed(whole) if chunked else b"".join(whole)
-            first = connection.push(data)
-            if first:
-                dirty.append(connection)
-            elif first is None:
-                self._leave_behind(connection, channel, before)
+    def _deliver(self, delivery: Delivery, members: Collection[Connection]) -> None:
+        """Into each one's queue."""
+        for connection in tuple(members):  # who falls behind leaves them
+            self._put(delivery, connection)
+
+    def _deliver_at_once(self, delivery: Delivery, members: Collection[Connection]) -> None:
+        """The hot path of a broadcast, where nothing else is on its way: past the queues, which would touch each
+        connection twice. It is written by :meth:`flush`; whoever is to get something else before has it queued first.
+
+        Not for those who are behind elsewhere: their tasks may say things of their own in between.
+        """
+        delivery.number = self._round = self._round + 1
+        for connection in [each for each in self._half_live if each in members]:
+            self._put(delivery, connection)
+            connection.heard = delivery.number
+        self._rounds.append((delivery, members, iter(tuple(members))))
+
+    def _put(self, delivery: Delivery, connection: Connection) -> None:
+        """Into the queue of one, to be written with whatever else it gets meanwhile."""
+        first = connection.push(delivery.to(connection))
+        if first:
+            self._dirty.append(connection)
+        elif first is None:
+            self._leave_behind(connection, delivery.channel, delivery.before)
+
+    def _settle(self) -> None:
+        """Put into the queues what is on its way past them: places of channels are about to change."""
+        while self._rounds:
+            delivery, _, left = self._rounds.popleft()
+            for connection in left:
+                if connection.heard < delivery.number:
+                    self._put(delivery, connection)
+
+    def _settle_for(self, connection: Connection) -> None:
+        """The same for one, which is about to get something else, or to leave."""
+        for delivery, members, _ in tuple(self._rounds):
+            if connection.heard < delivery.number and connection in members:
+                connection.heard = delivery.number
+                self._put(delivery, connection)
 
     def _leave_behind(self, connection: Connection, channel: Channel, before: Position | None) -> None:
         """There is no room for what came after ``before``: it reads on from the history when the peer has caught up.
@@ -291,6 +324,7 @@ class Hub:
         assert before is not None  # there is a member
         for each in connection.channels:
             self.members.remove(each, connection)
+        self._half_live.discard(connection)
         connection.encoder = connection.encoder.apart()
         connection.fell_behind(channel, before)
 
@@ -303,6 +337,7 @@ class Hub:
 
     def queue(self, connection: Connection, data: bytes) -> None:
         """Give one connection bytes of its own (greetings, replays, heartbeats)."""
+        self._settle_for(connection)
         if connection.push(data, must=True):
             self._dirty.append(connection)
 
@@ -317,12 +352,36 @@ class Hub:
             self._write_some()
 
     def _write_some(self) -> None:
-        dirty = self._dirty
-        for _ in range(min(FLUSH_BATCH, len(dirty))):
+        room, dirty = self._at_once, self._dirty
+        while self._rounds and room > 0:
+            room -= self._write_round(room)
+        for _ in range(min(room, len(dirty))):
             dirty.popleft().write_pending()
-        self._flushing = bool(dirty)
+        self._flushing = bool(dirty or self._rounds)
         if self._flushing:
             self._later(self._write_some)
+
+    def _write_round(self, most: int) -> int:
+        """Some of the first of the deliveries under way; returns to how many it went. What it looks at of a connection
+        is little, and mostly the same object for all: each other one is a wait for the memory."""
+        delivery, _, left = self._rounds[0]
+        channel, number = delivery.channel, delivery.number
+        start, chunked, data = b"", False, b""
+        some = list(islice(left, most))
+        for connection in some:
+            if connection.heard < number:
+                connection.heard = number
+                own = connection.id_start(channel)
+                if own is not start or connection.chunked is not chunked:  # mostly it is that of the one before
+                    start, chunked, data = own, connection.chunked, delivery.to(connection)
+                if connection.queued or connection.paused or connection.state is CLOSED:
+                    self._put(delivery, connection)
+                else:
+                    connection.written += len(data)
+                    connection.peer.write(data)
+        if len(some) < most:
+            self._rounds.popleft()
+        return len(some)
 
     # Splicing ---
 
@@ -334,6 +393,8 @@ class Hub:
         connection.encoder = connection.encoder.together(self.members.of(channel))
         self.members.add(channel, connection)
         connection.caught_up(channel)
+        connection.heard = self._round
+        self._half_live.add(connection) if connection.behind else self._half_live.discard(connection)
 
     def tell_all(self, blocks_of: Callable[[Encoder], list[bytes]]) -> None:
         """Say the same to every connection (degraded, recovered), without an id."""

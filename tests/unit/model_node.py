@@ -16,7 +16,7 @@ from gateway.broker.history import History
 from gateway.dialects.native import NativeEncoder
 from gateway.exceptions import NotFound, StoreDown
 from gateway.fanout.encoder import Encoder
-from gateway.fanout.hub import Hub
+from gateway.fanout.hub import FLUSH_BATCH, Hub
 from gateway.limits import Limits
 from gateway.metrics.counters import Metrics
 from gateway.reconciler import Reconciler, Suspects
@@ -91,21 +91,27 @@ class ModelNode:
     """``crashed`` holds whatever escaped from a task or a callback."""
 
     def __init__(
-        self, redis: ModelRedis, *, queue_bytes: int, encoder: Callable[[], Encoder] = lambda: QUIET_ENCODER
+        self,
+        redis: ModelRedis,
+        *,
+        queue_bytes: int,
+        encoder: Callable[[], Encoder] = lambda: QUIET_ENCODER,
+        at_once: int = FLUSH_BATCH,
     ) -> None:
-        """``encoder`` makes that of a stream."""
+        """``encoder`` makes that of a stream; ``at_once`` streams are written to in one turn."""
         self.redis = redis
         self.store = ModelStore(redis)
         self.loop = StillLoop()
         self.crashed: list[object] = []
         self.loop.set_exception_handler(lambda loop, context: self.crashed.append(context))
         self._encoder = encoder
+        self._at_once = at_once
         self._settings = Settings(queue_bytes=queue_bytes, max_event_bytes=256, job_wait_s=0.0, max_stream_age_s=0.0)
         self.loop.run_until_complete(self._start())
 
     async def _start(self) -> None:
         metrics, suspects = Metrics("model"), Suspects()
-        self.hub = Hub(metrics, later=self.loop.call_soon, suspect=suspects.add)
+        self.hub = Hub(metrics, later=self.loop.call_soon, suspect=suspects.add, at_once=self._at_once)
         history = History(self.store, metrics, "sse")
         self.reconciler = Reconciler(self.hub, history, suspects, metrics, up=lambda: True)
         timers = Timers(

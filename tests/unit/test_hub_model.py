@@ -29,10 +29,10 @@ clients = st.integers(0, 3)
 
 
 class Streams(RuleBasedStateMachine):
-    @initialize()
-    def begin(self) -> None:
+    @initialize(at_once=st.sampled_from([1, 2, 500]))
+    def begin(self, at_once: int) -> None:
         self.redis = ModelRedis(CHANNELS)
-        self.node = ModelNode(self.redis, queue_bytes=QUEUE_BYTES)
+        self.node = ModelNode(self.redis, queue_bytes=QUEUE_BYTES, at_once=at_once)
         watched = [(TOPIC,), (TOPIC, JOB), (OTHER, TOPIC, JOB), (JOB,)]
         self.clients = [ModelClient(self.redis, names) for names in watched]
         self.tasks: dict[int, asyncio.Task[None]] = {}
@@ -71,8 +71,12 @@ class Streams(RuleBasedStateMachine):
 
     # What reaches the node ---
 
-    @rule(fates=st.lists(st.sampled_from(["heard", "heard", "heard", "lost", "twice", "late"]), max_size=20))
-    def hear(self, fates: list[str]) -> None:
+    @rule(
+        fates=st.lists(st.sampled_from(["heard", "heard", "heard", "lost", "twice", "late"]), max_size=20),
+        written=st.booleans(),
+    )
+    def hear(self, fates: list[str], written: bool = True) -> None:
+        """``written``: else something else happens while it is on its way to the streams."""
         now, rest = self.redis.pipe[: len(fates)], self.redis.pipe[len(fates) :]
         heard, late = [], []
         for message, fate in zip(now, fates, strict=False):
@@ -80,7 +84,8 @@ class Streams(RuleBasedStateMachine):
             late += [message] if fate == "late" else []
         self.redis.pipe = rest + late
         self.node.hub.receive(heard)
-        self.node.turn()
+        if written:
+            self.node.turn()
 
     @rule()
     def lose_the_subscription(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import asyncio.selector_events
 import http.client
 import inspect
 import re
@@ -81,6 +82,7 @@ ATTRIBUTES: Final = [
     (redis.cluster.RedisCluster, "nodes_manager"),
     (redis.cluster.NodesManager, "slots_cache"),
     (argparse.ArgumentParser, "_actions"),
+    (getattr(asyncio.selector_events, "_SelectorTransport"), "_sock"),  # noqa: B009 — unknown to mypy
     (http.client.HTTPConnection, "_create_connection"),
 ]
 """Attributes that a class gives its instances."""
