@@ -146,11 +146,11 @@ class Stream:
         connection = self.connection
         if not blocks:
             connection.behind[channel] = top
-            connection.untold -= {channel}
+            connection.told(channel)
             return
         start, before = connection.id_start(channel), connection.part(channel)
         connection.behind[channel] = top
-        connection.untold -= {channel}
+        connection.told(channel)
         after = connection.part(channel)
         self.queue([start + frame for frame in connection.encoder.numbered(blocks, before, after)])
 
@@ -297,7 +297,7 @@ class Stream:
         if connection.is_ending():
             return
         top = snapshot.top if everything else connection.behind[channel]
-        connection.anew -= {channel}
+        connection.told_anew(channel)
         self.tell(channel, held, top)
 
     async def _drained(self) -> None:
