@@ -48,6 +48,12 @@ def give_own_core(pid: int, number: int = 0) -> None:
         os.sched_setaffinity(int(task.name), {core})
 
 
+def give_all_cores(pid: int) -> None:
+    """Let a process run on whichever core has time for it, with all its threads."""
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        os.sched_setaffinity(int(task.name), CORES)
+
+
 def put_first(pid: int) -> None:
     """Let a process run before others of its core as soon as it has something to do, where this user may say that.
 

@@ -14,7 +14,7 @@ from publisher.core.pieces import TEXT, text_piece
 from tests.bench.histogram import Histogram, parse
 from tests.bench.measurement import Row, Sample
 from tests.bench.options import RunOptions
-from tests.bench.processes import Talker, cpu_seconds
+from tests.bench.processes import Talker, cpu_seconds, give_all_cores
 from tests.bench.progress import show
 from tests.bench.rounds import alternate
 from tests.bench.systems import handwritten
@@ -41,6 +41,9 @@ class Stage:
         self._parts.enter_context(system)
         self._writer = self._talker(system.writer(answers, PER_SECOND), "ready")
         self._readers = self._talker(system.readers(answers, viewers), "open")
+        # Worker, Redis, node and viewers need more than a core between them: how late a piece is shows where it may go.
+        for pid in (*system.pids, *filter(None, [system.redis_pid]), self._writer.pid, self._readers.pid):
+            give_all_cores(pid)
 
     def _talker(self, program: Talker, said: str) -> Talker:
         self._parts.callback(program.close)
