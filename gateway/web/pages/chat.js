@@ -63,7 +63,10 @@ function follow(turn, { again = false } = {}) {
     baseUrl: root,
     token: async () => (token = await devToken(USER)),
     onAnswer: (answer) => {
-      if (!found && answer.status === "active") note(`Found the answer in the middle: ${answer.text.length} characters are there at once.`, "good");
+      if (!found && answer.status === "active") {
+        const length = answer.text.length;
+        note(length ? `Found the answer in the middle: ${length} characters are there at once.` : "Found the answer before its first word.", "good");
+      }
       found = true;
       view.show(answer);
       toEnd();
