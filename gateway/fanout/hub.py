@@ -130,7 +130,8 @@ class Hub:
             arrived.setdefault(channel, []).append(event)
             if event.type == names.STARTED:
                 self._started(event)
-        deliver = self._deliver_at_once if len(arrived) == 1 else self._deliver
+        alone = len(arrived) == 1 and not self._dirty  # who waits in a queue would wait behind all who do not
+        deliver = self._deliver_at_once if alone else self._deliver
         for channel, events in arrived.items():
             self._arrive(channel, events, deliver)
             channel.stir()

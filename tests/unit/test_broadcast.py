@@ -218,6 +218,18 @@ def test_a_reset_comes_behind_it() -> None:
     assert all(socket.text.index("data: 1\n") < socket.text.index("reset") for socket in sockets)
 
 
+def test_nobody_waits_for_ever_while_more_comes_in_each_turn() -> None:
+    """Who was written to first is not written to again before the others."""
+    world = World(at_once=1)
+    channel = topic(world)
+    sockets = [world.connect(channel)[1] for _ in range(3)]
+    for number in range(1, 31):
+        world.begin(event("topic:a", number))
+        world.one_turn()
+    assert [len(socket.written) >= 10 for socket in sockets] == [True] * 3
+    assert [socket.text.count("data: ") >= 26 for socket in sockets] == [True] * 3
+
+
 def test_one_read_is_one_write_whatever_it_brought() -> None:
     """Events of two channels, of which one is for many and the other for one alone."""
     for names in (["client:x", "topic:a"], ["topic:a", "client:x"], ["topic:a", "client:y", "client:x"]):
