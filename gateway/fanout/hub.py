@@ -246,8 +246,11 @@ class Hub:
         if channel.keeping:
             for event in events:
                 channel.keep(event)
+        ends = channel.is_job and events[-1].type in names.TERMINAL_TYPES
         if channel.is_job:
             self._part_with_strangers(channel, new_owners(events))
+        if ends:
+            deliver = self._deliver  # who has no room for a job's last event has not ended with it
         concerned = self.members.of(channel)
         if channel.audience is not None:
             concerned = channel.audience.of(events, concerned)
@@ -259,7 +262,7 @@ class Hub:
             elif frames is None:
                 self._lose(channel, members)
         self._metrics.fanned_out([event.time for event in events], channel.size)
-        if channel.is_job and events[-1].type in names.TERMINAL_TYPES:
+        if ends:
             self._end(channel)
 
     def _lose(self, channel: Channel, members: Iterable[Connection]) -> None:

@@ -218,6 +218,18 @@ def test_a_reset_comes_behind_it() -> None:
     assert all(socket.text.index("data: 1\n") < socket.text.index("reset") for socket in sockets)
 
 
+def test_who_has_no_room_for_the_last_event_of_a_job_has_not_ended_with_it() -> None:
+    """It reads it from the history: a stream that ends without its job's result would look complete."""
+    world = World()
+    channel = world.channel("job:j", START)
+    streams = [world.connect(channel, limit=10) for _ in range(2)]
+    for connection, _ in streams[1:]:
+        connection.pause()
+    world.receive(event("job:j", 1, type="job.completed"))
+    assert [connection.state for connection, _ in streams] == [State.ENDING, State.BEHIND]
+    assert streams[0][1].text.count("data: 1") == 1 and not streams[1][1].written
+
+
 def test_nobody_waits_for_ever_while_more_comes_in_each_turn() -> None:
     """Who was written to first is not written to again before the others."""
     world = World(at_once=1)
