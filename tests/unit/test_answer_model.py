@@ -26,10 +26,10 @@ cursors = st.sampled_from(["own", "own", "none", "older", "odd"])
 
 
 class Answers(RuleBasedStateMachine):
-    @initialize()
-    def begin(self) -> None:
+    @initialize(at_once=st.sampled_from([1, 500]))
+    def begin(self, at_once: int) -> None:
         self.redis = AnswerRedis()
-        self.node = ModelNode(self.redis, queue_bytes=700, encoder=AnswerEncoder)
+        self.node = ModelNode(self.redis, queue_bytes=700, encoder=AnswerEncoder, at_once=at_once)
         self.clients = [AnswerClient() for _ in range(3)]
         self.tasks: dict[int, asyncio.Task[None]] = {}
 
@@ -71,14 +71,19 @@ class Answers(RuleBasedStateMachine):
 
     # What reaches the node ---
 
-    @rule(fates=st.lists(st.sampled_from(["heard", "heard", "heard", "lost", "twice"]), max_size=20))
-    def hear(self, fates: list[str]) -> None:
+    @rule(
+        fates=st.lists(st.sampled_from(["heard", "heard", "heard", "lost", "twice"]), max_size=20),
+        written=st.booleans(),
+    )
+    def hear(self, fates: list[str], written: bool = True) -> None:
+        """``written``: else something else happens while it is on its way to the streams."""
         now, self.redis.pipe = self.redis.pipe[: len(fates)], self.redis.pipe[len(fates) :]
         heard = [
             each for each, fate in zip(now, fates, strict=False) for _ in range({"lost": 0, "twice": 2}.get(fate, 1))
         ]
         self.node.hub.receive(heard)
-        self.node.turn()
+        if written:
+            self.node.turn()
 
     @rule()
     def hear_everything(self) -> None:
