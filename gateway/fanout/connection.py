@@ -85,6 +85,7 @@ class Connection:
         self.encoder = encoder
         self.peer = peer
         self.channels = channels
+        # On the hot path each look at a list is a wait for the memory.
         self.first, self.last, self.width = channels[0], channels[-1], len(channels)
         self.limit = limit
         self.chunked = chunked

@@ -24,8 +24,11 @@ class Delivery:
         self._start, self._chunked, self._data = b"", False, b""
 
     def to(self, connection: Connection) -> bytes:
-        """The bytes for this one. The hot path: mostly they are those of the one before."""
-        start, chunked = connection.id_start(self.channel), connection.chunked
+        """The bytes for this one."""
+        return self.behind(connection.id_start(self.channel), connection.chunked)
+
+    def behind(self, start: bytes, chunked: bool) -> bytes:
+        """The bytes whose id lines begin so. The hot path: mostly they are those of the one before."""
         if start != self._start or chunked is not self._chunked or not self._data:
             self._start, self._chunked = start, chunked
             self._data = self._shared.get((start, chunked), b"")

@@ -146,11 +146,7 @@ class Hub:
             return False
         part = channel.move_past_raw(raw)
         frame = b"%b%b\n%b" % (connection.id_start(channel), part, sse.data_block(raw.data, raw.type))
-        first = connection.push(sse.chunk(frame) if connection.chunked else frame)
-        if first:
-            self._dirty.append(connection)
-        elif first is None:
-            self._leave_behind(connection, channel, before)
+        self._put(connection, sse.chunk(frame) if connection.chunked else frame, channel, before)
         self._metrics.events_delivered[connection.encoder.name] += 1
         self._metrics.fanned_out((int(raw.time),), 1)
         return True
@@ -282,7 +278,7 @@ class Hub:
     def _deliver(self, delivery: Delivery, members: Collection[Connection]) -> None:
         """Into each one's queue."""
         for connection in tuple(members):  # who falls behind leaves them
-            self._put(delivery, connection)
+            self._put(connection, delivery.to(connection), delivery.channel, delivery.before)
 
     def _deliver_at_once(self, delivery: Delivery, members: Collection[Connection]) -> None:
         """The hot path of a broadcast, where nothing else is on its way: past the queues, which would touch each
@@ -291,33 +287,32 @@ class Hub:
         Not for those who are behind elsewhere: their tasks may say things of their own in between.
         """
         delivery.number = self._round = self._round + 1
-        for connection in [each for each in self._half_live if each in members]:
-            self._put(delivery, connection)
+        half_live = [each for each in self._half_live if each in members]
+        self._deliver(delivery, half_live)
+        for connection in half_live:
             connection.heard = delivery.number
         self._rounds.append((delivery, members, iter(tuple(members))))
 
-    def _put(self, delivery: Delivery, connection: Connection) -> None:
-        """Into the queue of one, to be written with whatever else it gets meanwhile."""
-        first = connection.push(delivery.to(connection))
+    def _put(self, connection: Connection, data: bytes, channel: Channel, before: Position | None) -> None:
+        """Into the queue of one, to be written with whatever else it gets meanwhile; it came after ``before``."""
+        first = connection.push(data)
         if first:
             self._dirty.append(connection)
         elif first is None:
-            self._leave_behind(connection, delivery.channel, delivery.before)
+            self._leave_behind(connection, channel, before)
 
     def _settle(self) -> None:
         """Put into the queues what is on its way past them: places of channels are about to change."""
         while self._rounds:
             delivery, _, left = self._rounds.popleft()
-            for connection in left:
-                if connection.heard < delivery.number:
-                    self._put(delivery, connection)
+            self._deliver(delivery, [connection for connection in left if connection.heard < delivery.number])
 
     def _settle_for(self, connection: Connection) -> None:
         """The same for one, which is about to get something else, or to leave."""
         for delivery, members, _ in tuple(self._rounds):
             if connection.heard < delivery.number and connection in members:
                 connection.heard = delivery.number
-                self._put(delivery, connection)
+                self._deliver(delivery, [connection])
 
     def _leave_behind(self, connection: Connection, channel: Channel, before: Position | None) -> None:
         """There is no room for what came after ``before``: it reads on from the history when the peer has caught up.
@@ -377,9 +372,10 @@ class Hub:
                 connection.heard = number
                 own = connection.id_start(channel)
                 if own is not start or connection.chunked is not chunked:  # mostly it is that of the one before
-                    start, chunked, data = own, connection.chunked, delivery.to(connection)
+                    start, chunked = own, connection.chunked
+                    data = delivery.behind(start, chunked)
                 if connection.queued or connection.paused or connection.state is CLOSED:
-                    self._put(delivery, connection)
+                    self._put(connection, data, channel, delivery.before)
                 else:
                     connection.written += len(data)
                     connection.peer.write(data)

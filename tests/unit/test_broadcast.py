@@ -23,9 +23,7 @@ BEAT = sse.json_block({"beat": 1})
 steps = st.lists(
     st.one_of(
         st.tuples(st.just("read"), st.lists(st.sampled_from([*NAMES, "topic:a", "topic:a"]), min_size=1, max_size=3)),
-        st.tuples(
-            st.sampled_from(["turn", "turn", "beat", "leave", "end", "lose", "join", "stop", "go on"]), st.just([])
-        ),
+        st.tuples(st.sampled_from(HAPPENINGS), st.just([])),
     ),
     max_size=30,
 )
