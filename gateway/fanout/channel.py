@@ -161,7 +161,7 @@ class Channel:
         read."""
         if self.position is None:
             return None
-        if position == self.position:
+        if continuity.no_events_between(position, self.position):
             return []
         kept: list[Event] = []
         for event in reversed(self.tail):  # few are newer, many are kept

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import AnyStr, NamedTuple
 
+from gateway.fanout import cursor
 from gateway.fanout.raw_page import RawPage
 from publisher.envelope import START, Event, Position
 
@@ -31,13 +32,26 @@ def missed(position: Position, snapshot: Snapshot) -> Sequence[Event] | None:
     and numbers that were issued a second time after a failover.
     """
     top = snapshot.top
-    if position == top:
+    if no_events_between(position, top):
         return []
     if position.seq >= top.seq or (position != START and position.epoch != top.epoch):
         return None
     if snapshot.more and snapshot.events and snapshot.events[-1].seq <= position.seq:
         return []  # the page ends before this position: nothing is known yet
     return chain(position, snapshot.events, top if not snapshot.more else None)
+
+
+def no_events_between(one: Position, other: Position) -> bool:
+    """Whether they are the same, or both before any event: :data:`START` and :data:`cursor.UNKNOWN` differ only in
+    what is told when one comes."""
+    return one == other or one.seq == other.seq == 0
+
+
+def place_after(snapshot: Snapshot, *, told: bool) -> Position:
+    """Where a reader of a job stands who heard of a loss, and was ``told`` its newest state or not. Who was not, since
+    the job is not there until its worker has written it again, stands nowhere: what comes first does not follow there,
+    and is told with the state that the page has to begin from."""
+    return cursor.UNKNOWN if not told and snapshot.top == START else snapshot.top
 
 
 def loss(position: Position, snapshot: Snapshot) -> str:

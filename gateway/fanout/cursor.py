@@ -81,9 +81,9 @@ def places(text: str, tags: Iterable[str]) -> dict[str, Position]:
 
     :data:`REST` counts beside parts of these channels alone: what comes from another stream says nothing.
     """
-    positions, tags = parse(text), frozenset(tags)
-    if REST.decode() in text[:MAX_LENGTH].split(",") and positions and positions.keys() <= tags:
-        return dict.fromkeys(tags, START) | positions
+    positions, tags, named, rest = parse(text), frozenset(tags), tags_in(text), REST.decode()
+    if rest in named and len(named) > 1 and named <= tags | {rest}:
+        return dict.fromkeys(tags - named, START) | positions
     return positions
 
 

@@ -14,7 +14,7 @@ from itertools import islice
 from typing import Final, TypeAlias
 
 from gateway.closing import Closing
-from gateway.fanout import continuity, sse
+from gateway.fanout import continuity, cursor, sse
 from gateway.fanout.channel import Channel
 from gateway.fanout.connection import Connection
 from gateway.fanout.continuity import Snapshot
@@ -206,7 +206,7 @@ class Hub:
         self._metrics.resets[reason] += 1
         before, old_part = channel.position, channel.part
         channel.forget_tail()
-        channel.move_to(snapshot.top)
+        channel.move_to(continuity.place_after(snapshot, told=bool(jobs) or not channel.is_job))
         if channel.is_job:
             self._part_with_strangers(channel, [job.owner for job in jobs])
         if channel.jobs_of is not None:
@@ -389,12 +389,23 @@ class Hub:
         """Make a connection a live member of one of its channels, of which it has everything up to the channel's own
         position: one event less, and it would never get it; one more, and it would get it twice. So nothing may run
         between the look at what it lacks and this."""
-        assert connection.behind[channel] == channel.position, "A stream goes live where its channel is, or not at all."
+        if connection.behind[channel] != channel.position:
+            self._meet(channel, connection.behind[channel])
         connection.encoder = connection.encoder.together(self.members.of(channel))
         self.members.add(channel, connection)
         connection.caught_up(channel)
         connection.heard = self._round
         self._half_live.add(connection) if connection.behind else self._half_live.discard(connection)
+
+    def _meet(self, channel: Channel, place: Position) -> None:
+        """A stream that stands at ``place`` goes live where its channel is, or not at all; but where no event is yet,
+        one of them may wait for a state in front of the first."""
+        here = channel.position
+        assert here is not None and continuity.no_events_between(here, place), (
+            "A stream goes live where its channel is, or not at all."
+        )
+        self._settle()
+        channel.move_to(cursor.UNKNOWN)
 
     def tell_all(self, blocks_of: Callable[[Encoder], list[bytes]]) -> None:
         """Say the same to every connection (degraded, recovered), without an id."""

@@ -203,7 +203,7 @@ class Stream:
         if blocks is None:
             self.connection.finish(Closing.LOST)
             return
-        self.tell(channel, blocks, snapshot.top)
+        self.tell(channel, blocks, continuity.place_after(snapshot, told=bool(jobs) or not channel.is_job))
         self.note_end(channel, jobs)
 
     def _begin_anew(self, channel: Channel, reason: str) -> None:

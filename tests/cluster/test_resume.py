@@ -9,6 +9,7 @@ import redis
 
 from publisher import Publisher
 from publisher.keys import channel_keys
+from tests.support.broker import Broker
 from tests.support.eventsource import EventSource
 from tests.support.node import Node
 from tests.support.sse_parser import SseEvent
@@ -105,6 +106,38 @@ async def test_an_open_stream_is_reset_when_redis_loses_everything(
             await source.collect_until(lambda event: progress_of(event) == 70)
             job.complete(result={})
             await source.next_of_type("job.completed")
+
+
+async def test_what_is_written_again_after_a_loss_comes_behind_a_state_to_begin_from(
+    own_broker: Broker, prefix: str
+) -> None:
+    """Also where the node finds out before the worker does, and has no state to tell yet: a page that goes on with
+    what it had would have each word twice."""
+    with (
+        Node(own_broker.url, prefix) as node,
+        Publisher.from_url(own_broker.url, prefix=prefix) as pub,
+        pub.answer("c", owner="user-1") as answer,
+    ):
+        answer.text("One, ")
+        async with EventSource(node.base, f"/v1/jobs/{answer.job_id}/events", token=token()) as source:
+            await source.next_of_type("job.state")
+            answer.text("two, ")
+            await source.next_of_type("job.text")
+            with redis.Redis.from_url(own_broker.url) as client:
+                client.flushall()
+                client.client_kill_filter(_type="pubsub")
+            await source.next_of_type("stream.reset")
+            answer.text("three.")
+            answer.complete()
+            await source.wait_stopped()
+    last = max(n for n, event in enumerate(source.events) if event.type == "job.state")
+    text = source.events[last].json()["text"]
+    for event in source.events[last:]:
+        if event.type == "job.text":
+            assert event.json()["offset"] == len(text)
+            text += event.json()["text"]
+    assert text == "One, two, three."
+    assert source.events.index(source.of_type("stream.reset")[0]) < last
 
 
 async def test_after_the_end_a_reconnect_gets_204(redis_url: str, prefix: str, start_node: Callable[..., Node]) -> None:

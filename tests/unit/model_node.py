@@ -175,6 +175,8 @@ class ModelNode:
             try:
                 if await opening.open(over.set):
                     await over.wait()
+                else:
+                    socket.statuses.append(204)
             except (StoreDown, NotFound):
                 socket.statuses.append(503)
 

@@ -58,15 +58,15 @@ class ModelRedis:
         self.pipe: list[tuple[str, bytes]] = []
         self._marks = (f"{number:06d}" for number in count(1))
         self._epochs = (f"{LETTERS[number // 26]}{LETTERS[number % 26]}epochs" for number in count())
-        for name in names:
-            if job_id_of(name) is not None:
-                self.publish(name, "job.created")
+        self.come_back()
 
     def publish(self, name: str, type: str) -> None:
         """Append and announce. A finished job takes nothing more."""
         channel = self.channels[name]
         if channel.finished:
             return
+        if channel.top == START and job_id_of(name) is not None and type != "job.created":
+            self.publish(name, "job.created")
         epoch, seq, prev = channel.top
         if channel.top == START:
             epoch, channel.log = next(self._epochs), []
@@ -108,12 +108,16 @@ class ModelRedis:
             channel.damaged = True
 
     def flush(self, name: str) -> None:
-        """Everything is gone; a job's worker creates it again."""
+        """Everything is gone; a job's worker creates it again when it has more to say."""
         channel = self.channels[name]
         channel.top, channel.log, channel.status, channel.past = START, [], "", []
         channel.damaged = True
-        if job_id_of(name) is not None:
-            self.publish(name, "job.created")
+
+    def come_back(self) -> None:
+        """Workers whose jobs are gone create them again."""
+        for name, channel in self.channels.items():
+            if channel.top == START and job_id_of(name) is not None:
+                self.publish(name, "job.created")
 
     # What a client may know ---
 

@@ -141,6 +141,20 @@ def test_a_reset_tells_every_member_and_gives_the_newest_state() -> None:
     assert channel.position == at(9, "x")
 
 
+def test_after_a_reset_without_a_state_the_first_event_is_told_with_one() -> None:
+    """The job is not there yet: its worker writes again what pages have, and they have to begin from a state."""
+    world = World()
+    channel = world.channel("job:a", at(5))
+    _, socket = world.connect(channel)
+    world.hub.reset(channel, Snapshot(START, []), [], "history_lost")
+    assert world.hub.learn(channel, Snapshot(START, []), channel.position), "nothing is missed while nothing is there"
+    world.receive(*events("job:a", 1, 2))
+    world.turn()
+    assert data_of(socket.text) == ['{"reset":"job:a","reason":"history_lost"}']
+    assert world.suspects == ["job:a"] * 2
+    assert not world.hub.learn(channel, Snapshot(at(2), events("job:a", 1, 2)), channel.position)
+
+
 def test_only_the_last_word_of_a_reset_moves_the_cursor() -> None:
     """Who is cut off between the reset and the state comes back with its old cursor, and is told all of it again."""
     world = World()

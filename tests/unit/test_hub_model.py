@@ -195,6 +195,7 @@ class Streams(RuleBasedStateMachine):
 
     def come_to_rest(self) -> None:
         """Faults end, everybody is connected: everybody gets everything."""
+        self.redis.come_back()
         self.lose_the_subscription()
         idle = 0
         for step in range(REST_STEPS):
