@@ -66,13 +66,13 @@ class HubHistory:
             await self._store.run(self._publish, ([*theirs, theirs[0], *theirs], [*args[:7], b"", args[8], *said]))
 
     def _call(self, update: HubUpdate) -> tuple[list[str], list[str | int | bytes]]:
-        uid, epoch = new_names()
+        epoch, (uid,) = new_names()
         args: list[str | int | bytes] = [self.announce, self.keys.pubsub, self.keep, HISTORY_TTL_S, uid, epoch]
         return self.log_keys, [*args, update.id, update.packed(), NATIVE_HISTORY]
 
     def _native(self, update: HubUpdate, channel: str) -> tuple[list[str], list[str | int | bytes]]:
         keys = channel_keys(self._prefix, channel, self._store.db)
-        uid, epoch = new_names()
+        epoch, (uid,) = new_names()
         return (
             [keys.log, keys.meta, keys.ids0, keys.ids1],
             [keys.pubsub, uid, epoch, native_type(update.type), native_data(update.data)],

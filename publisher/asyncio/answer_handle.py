@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterable, AsyncIterator, Iterable
+from contextvars import Context
 from inspect import isawaitable
 from typing import TYPE_CHECKING, Any, Final
 
@@ -16,6 +17,7 @@ from publisher.core.given import JobOptions
 from publisher.core.handle import LOOK_S
 from publisher.core.models import ModelReader
 from publisher.core.options import Options
+from publisher.core.perform import Effects
 from publisher.core.pieces import PART, REASONING, TEXT, AnswerPiece, text_piece
 from publisher.core.record import Entry
 from publisher.core.step import Step
@@ -48,6 +50,8 @@ class AsyncAnswerHandle(AsyncJobHandle):
         self._flying = False
         """Whether pieces are on their way, or about to be."""
         self._slow = False
+        self._carried: Context | None = None
+        """The context of the first piece that waits."""
         self._trouble: PublisherError | None = None
         """Why pieces could not go, for the next call to raise."""
 
@@ -133,58 +137,83 @@ class AsyncAnswerHandle(AsyncJobHandle):
         waited, writer = self._writer.waits, self._writer
         # What waits goes at its moment, and what comes during a flight behind it.
         at_once = writer.add(piece) and not waited and not self._flying
+        if not waited:
+            self._carried = self._tracing.carried()
         if writer.full or (at_once and not self._slow):
             await self._fly()
             writer.check()
         elif at_once:
             self._sender.at_home()
             self._flying = True
-            self._sender.later.soon(self._gathering)
+            self._sender.gathered.soon(self._gathering)
             await asyncio.sleep(0)
         elif not waited and piece is not None and not self._flying:
             self._sender.at_home()
-            self._sender.later.at(writer.open_at, self._gathering)
+            self._sender.gathered.at(writer.open_at, self._gathering, self._carried)
 
     async def _fly(self) -> None:
         """Send what waits. Raises nothing of the publisher's: it is kept for the next call."""
         self._flying = True
+        async with self._turn():
+            await self._sender.follow(self._flight())
+
+    def _flight(self, *, traced: bool = True) -> Effects[None]:
+        """What :meth:`_fly` does in its turn."""
+        self._flying = True
         start = time.monotonic()
         try:
-            async with self._turn():
-                if not self._record.ended:
-                    await self._flush()
+            if not self._record.ended and self._writer.waits:
+                yield from self._bring(traced=traced)
+                while self._writer.full:  # what else came meanwhile waits for its own moment
+                    yield from self._bring(traced=traced)
         except PublisherError as trouble:
             self._trouble = trouble
         finally:
             self._flying = False
             self._slow = time.monotonic() - start > SLOW_S
         if self._writer.waits and self._trouble is None and not self._record.ended:
-            self._sender.later.at(self._writer.open_at, self._gathering)
+            self._sender.gathered.at(self._writer.open_at, self._gathering, self._carried)
 
     async def _report(self, entry: Entry) -> None:
         if not self._record.ended:
-            await self._flush(last=isinstance(entry, Step) and entry.ends)
+            await self._sender.follow(self._flush(last=isinstance(entry, Step) and entry.ends))
         await super()._report(entry)
 
-    async def _flush(self, *, last: bool = False) -> None:
-        while (step := self._writer.take(last=last)) is not None:
-            try:
-                await super()._report(step)
-            except BufferFull:
-                self._writer.put_back(step)
-                raise
-            except BaseException:
-                self._writer.sent(step)
-                raise
+    def _flush(self, *, last: bool = False) -> Effects[None]:
+        while self._writer.waits:
+            yield from self._bring(last=last)
+
+    def _bring(self, *, last: bool = False, traced: bool = True) -> Effects[None]:
+        """Send what waits, or its beginning."""
+        step = self._writer.take(last=last)
+        assert step is not None
+        try:
+            if self._admit(step):
+                if traced:
+                    with self._tracing.span(self._channel) as step.traceparent:
+                        yield from self._sender.reporting(self._record, step)
+                else:
+                    yield from self._sender.reporting(self._record, step)
+        except BufferFull:
+            self._writer.put_back(step)
+            raise
+        except BaseException:
             self._writer.sent(step)
+            raise
+        self._writer.sent(step)
 
 
 class _Gathering:
-    """Pieces that wait for their moment, to the publisher's timers."""
+    """Pieces that wait for their moment, to the publisher's timers: a :class:`GatheringHandle`."""
 
     def __init__(self, handle: AsyncAnswerHandle) -> None:
         self._handle = handle
 
-    async def send_waiting(self) -> None:
-        """Send them. Raises nothing."""
+    def turn(self) -> asyncio.Lock:
+        return self._handle._turn_after(self._handle._sender.moves)
+
+    def flight(self) -> Effects[None]:
+        return self._handle._flight(traced=False)  # else it has a context, and flies alone
+
+    async def fly(self) -> None:
         await self._handle._fly()

@@ -13,22 +13,33 @@ from publisher.core.requests import Effect, Pause, Repair, SendMany
 R = TypeVar("R")
 
 
-async def drive(flow: Effects[R], perform: Callable[[Any], Any]) -> R:
-    """Run a flow to its end. What ``perform(request)`` raises is raised inside the flow, where the request was made."""
+async def drive(flow: Effects[R], perform: Callable[[Any], Any], request: Effect | None = None) -> R:
+    """Run a flow to its end, from a request that it has made already, where one is given. What ``perform(request)``
+    raises is raised inside the flow, where the request was made."""
     step: Callable[[Any], Any] = flow.send
     value: Any = None
     try:
         while True:
-            request = step(value)
+            if request is None:
+                request = step(value)
             try:
                 step, value = flow.send, await perform(request)
             except BaseException as error:
                 step, value = flow.throw, error
+            request = None
     except StopIteration as end:
         result: R = end.value
         return result
     finally:
         value = None  # an error holds this frame by its traceback; together they would wait for the collector
+
+
+def advance(flow: Effects[Any], result: Any) -> Effect | None:
+    """What a flow asks for next, given a reply or an error to raise where it asked; None at its end."""
+    try:
+        return flow.throw(result) if isinstance(result, BaseException) else flow.send(result)
+    except StopIteration:
+        return None
 
 
 async def perform(transport: AsyncTransport, effect: Effect) -> Any:

@@ -163,7 +163,9 @@ class AsyncJobHandle(Handle):
 
     def _turn(self) -> asyncio.Lock:
         """What keeps the reports of this job in order; a lock belongs to one event loop."""
-        moves = self._sender.at_home()
+        return self._turn_after(self._sender.at_home())
+
+    def _turn_after(self, moves: int) -> asyncio.Lock:
         if moves != self._moves:
             self._moves, self._lock = moves, asyncio.Lock()
         return self._lock
@@ -181,7 +183,7 @@ class AsyncJobHandle(Handle):
             if due is not None:
                 await self._report(due)
             elif not waited:
-                self._sender.later.at(self._merge.open_at + MOMENT_S, self)
+                self._sender.later.at(self._merge.open_at + MOMENT_S, self, self._tracing.carried())
 
     async def send_waiting(self) -> None:
         """Send the progress that waits for the end of its interval, if any does. For the publisher itself."""

@@ -7,16 +7,17 @@ from typing import Any, TypeVar
 
 from publisher.asyncio.batcher import Batcher
 from publisher.asyncio.driver import drive, perform
+from publisher.asyncio.flights import GatheringHandle, take_off
 from publisher.asyncio.flusher import AsyncFlusher
 from publisher.asyncio.home import Home
 from publisher.asyncio.lane import AsyncLane
-from publisher.asyncio.later import AsyncLater
+from publisher.asyncio.later import AsyncLater, send_each
 from publisher.asyncio.transport import AsyncTransport
 from publisher.core import replies, reports, requests
 from publisher.core.drafts import Draft
 from publisher.core.open_jobs import OpenJobs
 from publisher.core.options import DIRECT_S, Options
-from publisher.core.perform import Flow
+from publisher.core.perform import Effects, Flow
 from publisher.core.record import Entry, JobRecord
 from publisher.core.replies import Receipt
 from publisher.core.requests import Call, Effect, Request
@@ -45,9 +46,11 @@ class AsyncSender:
         self._renewals = Renewals(options.prefix, transport.twin)
         self._lane = AsyncLane(transport)
         self._open = OpenJobs()
-        self.later = AsyncLater()
+        self.later = AsyncLater(send_each)
+        self.gathered = AsyncLater(self._take_off)
         self._home = Home()
-        self._moves = 0
+        self.moves = 0
+        """How often :meth:`at_home` has found another loop."""
 
     def at_home(self) -> int:
         """Be at home in the running event loop; how often the publisher has moved to another one, because the one
@@ -55,17 +58,19 @@ class AsyncSender:
         if self._home.moved():
             self._transport.move()
             self._home.settle()
-            self._moves += 1
+            self.moves += 1
             self._batcher = Batcher(self._options, self._transport)  # who waited in it has gone with the old loop
             self._lane = AsyncLane(self._transport)
             self._flusher.move()
             self.later.move()
-        return self._moves
+            self.gathered.move()
+        return self.moves
 
     async def close(self) -> None:
         """Wait up to ``flush_timeout_s`` for waiting events and close the connections."""
         self.at_home()
         await self.later.flush()
+        await self.gathered.flush()
         self._renewals.close()
         timeout_s = self._options.flush_timeout_s
         if not await self._flusher.wait(timeout_s):
@@ -96,7 +101,18 @@ class AsyncSender:
     async def report(self, record: JobRecord, entry: Entry) -> None:
         """Send what a job's worker reports, or keep it."""
         self.at_home()
-        await drive(self._buffered.report(record, entry), self._perform)
+        await drive(self.reporting(record, entry), self._perform)
+
+    def reporting(self, record: JobRecord, entry: Entry) -> Effects[None]:
+        """The same as a flow, to be part of one for :meth:`follow`."""
+        return self._buffered.report(record, entry)
+
+    async def follow(self, flow: Effects[None]) -> None:
+        """Run a flow, each of whose requests is made once."""
+        await drive(flow, self._perform)
+
+    async def _take_off(self, handles: list[GatheringHandle]) -> None:
+        await take_off(handles, self._lane, self._perform)
 
     async def look(self, record: JobRecord) -> bool:
         """Let a record know how its job stands; whether one try to read it worked."""

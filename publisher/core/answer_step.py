@@ -5,15 +5,16 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Final
+from functools import lru_cache
+from typing import Any, Final, NamedTuple
 
 from publisher import channels, jsontext
 from publisher.core.drafts import destination
-from publisher.core.identity import new_epoch, new_uid
+from publisher.core.identity import new_names
 from publisher.core.options import Options
 from publisher.core.pieces import MAX_ANSWER_BYTES, AnswerPiece, PieceRun
 from publisher.core.requests import Call
-from publisher.core.scripts import ANSWER_RETRY, AnswerArgs, ScriptName
+from publisher.core.scripts import ANSWER_RETRY, AnswerArgs, Arg, ScriptName
 from publisher.keys import answer_key
 
 AT_ONCE: Final = 64
@@ -28,20 +29,22 @@ class WrittenAnswer:
     """
 
     def __init__(self, worker: str, limit: int) -> None:
-        self.worker = worker
+        self.worker_json = jsontext.dump(worker)
         self.limit = limit
         self.base: int | None = None
         self.size = 0
         self.full = False
         """Whether Redis has refused a piece because the answer is as long as it may be."""
-        self._pieces: list[AnswerPiece] = []
+        self._pieces: list[tuple[Any, ...]] = []
+        """Mere tuples, which the garbage collector does not look at again: there are thousands in a long answer, and
+        all answers of a worker would wait for it."""
         self._ends: list[int] = []
 
     def add(self, step: AnswerStep) -> None:
         """Pieces that are in Redis, or on their way."""
         for piece in step.pieces:
             self.size += piece.size
-            self._pieces.append(piece)
+            self._pieces.append(tuple(piece))
             self._ends.append(self.size)
 
     def landed(self, step: AnswerStep, there: int) -> None:
@@ -55,11 +58,11 @@ class WrittenAnswer:
         first = bisect_left(self._ends, done + 1)
         while first < len(self._pieces) and self._ends[first] <= before:
             some = [
-                self._pieces[n]
+                AnswerPiece._make(self._pieces[n])
                 for n in range(first, min(first + AT_ONCE, len(self._pieces)))
                 if self._ends[n] <= before
             ]
-            start = self._ends[first] - self._pieces[first].size
+            start = self._ends[first] - some[0].size
             yield AnswerStep(job_id, some, start, self)
             first += len(some)
 
@@ -75,7 +78,7 @@ class AnswerStep:
     written: WrittenAnswer | None = None
     owner: str | None = None
     last: bool = False
-    epoch: str = field(default_factory=new_epoch)
+    epoch: str = ""
     uids: list[str] = field(default_factory=list)
     tried: bool = False
     traceparent: str = ""
@@ -100,28 +103,40 @@ class AnswerStep:
 
     def call(self, options: Options) -> Call:
         """The call that appends them."""
-        keys, pubsub = destination(options.prefix, channels.job_channel(self.job_id), options.db)
-        written = self.written
-        expected = -1 if written is None or written.base is None else written.base + self.before
+        place, written = _place(options.prefix, self.job_id, options.db), self.written
         if len(self.uids) != len(self.pieces):
-            self.uids = [new_uid() for _ in self.pieces]
-        args = AnswerArgs(
-            options.announce,
-            pubsub,
-            options.history_events,
-            options.history_ttl_s,
-            "1" if self.tried else "0",
-            self.epoch,
-            jsontext.dump(self.job_id),
-            jsontext.dump(written.worker) if written is not None else "",
-            expected,
-            MAX_ANSWER_BYTES,
-            self.traceparent,
-        )
-        pieces = (
-            part
-            for uid, piece in zip(self.uids, self.pieces, strict=True)
-            for part in (uid, piece.kind, piece.body, piece.size, piece.points)
-        )
-        all_keys = (*keys, answer_key(options.prefix, channels.job_channel(self.job_id)))
-        return Call(ScriptName.ANSWER, all_keys, (*args, *pieces), ANSWER_RETRY)
+            self.epoch, self.uids = new_names(len(self.pieces))
+        args: list[Arg] = [
+            *AnswerArgs(
+                options.announce,
+                place.pubsub,
+                options.history_events,
+                options.history_ttl_s,
+                "1" if self.tried else "0",
+                self.epoch,
+                place.job_id_json,
+                written.worker_json if written is not None else "",
+                -1 if written is None or written.base is None else written.base + self.before,
+                MAX_ANSWER_BYTES,
+                self.traceparent,
+            )
+        ]
+        for uid, piece in zip(self.uids, self.pieces, strict=True):
+            args.append(uid)
+            args += piece
+        return Call(ScriptName.ANSWER, place.keys, tuple(args), ANSWER_RETRY)
+
+
+class _Place(NamedTuple):
+    """Where an answer is in Redis, and its name as pieces say it."""
+
+    keys: tuple[str, ...]
+    pubsub: str
+    job_id_json: bytes
+
+
+@lru_cache(maxsize=4096)
+def _place(prefix: str, job_id: str, db: int) -> _Place:
+    channel = channels.job_channel(job_id)
+    keys, pubsub = destination(prefix, channel, db)
+    return _Place((*keys, answer_key(prefix, channel)), pubsub, jsontext.dump(job_id))

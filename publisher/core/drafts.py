@@ -50,7 +50,7 @@ class Draft:
 
     def __post_init__(self) -> None:
         if not self.uid or not self.epoch:
-            uid, epoch = new_names()
+            epoch, (uid,) = new_names()
             self.uid, self.epoch = self.uid or uid, self.epoch or epoch
 
     def call(self, options: Options) -> Call:

@@ -13,10 +13,11 @@ from typing import Final
 _LETTERS: Final = bytes((65 + n % 26) + 32 * (n // 26 % 2) for n in range(256))
 
 
-def new_names() -> tuple[str, str]:
-    """A uid and an epoch from one call to the operating system, which is what costs."""
-    drawn = os.urandom(17)
-    return urlsafe_b64encode(drawn[:9]).decode("ascii"), drawn[9:].translate(_LETTERS).decode("ascii")
+def new_names(uids: int = 1) -> tuple[str, list[str]]:
+    """An epoch and so many uids from one call to the operating system, which is what costs."""
+    drawn = os.urandom(8 + 9 * uids)
+    encoded = urlsafe_b64encode(drawn[8:]).decode("ascii")
+    return drawn[:8].translate(_LETTERS).decode("ascii"), [encoded[n : n + 12] for n in range(0, 12 * uids, 12)]
 
 
 def new_uid() -> str:

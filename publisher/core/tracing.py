@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextvars import Context, copy_context
 from functools import cache
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -40,14 +41,24 @@ class Tracing:
         """Whether OpenTelemetry is there."""
         return self._tracer is not None
 
+    def carried(self) -> Context | None:
+        """The context that a publish belongs to which is made later; None where there is nothing in it to tell of."""
+        if self._tracer is None:
+            return None
+        from opentelemetry import trace
+
+        if not _has_sdk() and not trace.get_current_span().get_span_context().is_valid:
+            return None
+        return copy_context()
+
     def span(self, channel: str, count: int = 1) -> AbstractContextManager[str]:
         """A span for ``count`` events on a channel; for several channels the empty name."""
         if self._tracer is None:
             return _NO_SPAN
         from opentelemetry import trace
 
-        if isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider):
-            # No SDK, so nobody would ever see a span; a context that was given to this task still travels on.
+        if not _has_sdk():
+            # So nobody would ever see a span; a context that was given to this task still travels on.
             found = _traceparent(trace.get_current_span())
             return nullcontext(found) if found else _NO_SPAN
         return _spanned(self._tracer, channel, count)
@@ -66,6 +77,12 @@ class Traced(Protocol):
 
     channel: str
     traceparent: str
+
+
+def _has_sdk() -> bool:
+    from opentelemetry import trace
+
+    return not isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider)
 
 
 @cache

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import subprocess
 import sys
 from typing import Any
@@ -14,13 +15,14 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.trace import SpanKind, StatusCode
 
 from gateway.dialects.native import native_encoder
-from publisher import JobFinished, Publisher
+from publisher import AsyncPublisher, JobFinished, Publisher
 from publisher.blocking.transport import RedisTransport
 from publisher.core import drafts
 from publisher.core.options import Options
-from publisher.envelope import encode
+from publisher.envelope import Event, encode
 from publisher.keys import channel_keys
 from tests.support.publishers import FACES, Reader, done, within
+from tests.support.waiting import until
 
 GIVEN = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 _EXPORTER = InMemorySpanExporter()
@@ -103,6 +105,30 @@ async def test_a_jobs_events_carry_context_to_its_owner_too(
     wanted = [opened, opened, progress, completed]
     assert [event.traceparent for event in reader.log("job:j")] == wanted
     assert [event.traceparent for event in reader.log("user:ann")] == wanted
+
+
+async def test_what_waits_for_its_moment_keeps_the_context_that_it_was_said_in(
+    redis_url: str, prefix: str, reader: Reader
+) -> None:
+    """Also where the timer of another one brings it along."""
+    tracer, works = trace.get_tracer("test"), dict[str, str]()
+    async with AsyncPublisher.from_url(redis_url, prefix=prefix) as pub:
+        async with pub.answer("c", owner="ann", job_id="a") as ann, pub.answer("c", owner="bob", job_id="b") as bob:
+            async with pub.job("k", kind="k", progress_interval_s=0.05) as job:
+                await asyncio.gather(ann.text("first"), bob.text("first"), job.progress(1))
+                for name, saying in (("a", ann.text(" more")), ("b", bob.text(" more")), ("k", job.progress(2))):
+                    with tracer.start_as_current_span(name) as work:
+                        works[name] = context_of(work).split("-")[1]
+                        await saying
+                for name in works:
+                    await until(lambda name=name: len(said(reader, name)) == 2, "what waits")  # type: ignore[misc]
+    for name, its_trace in works.items():
+        first, waited = said(reader, name)
+        assert (waited.traceparent or "").split("-")[1] == its_trace != (first.traceparent or "").split("-")[1]
+
+
+def said(reader: Reader, job_id: str) -> list[Event]:
+    return [event for event in reader.log(f"job:{job_id}") if event.type in ("job.text", "job.progress")]
 
 
 async def test_a_refused_event_is_an_error_that_names_nobody(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 
-from publisher.asyncio.later import MOMENT_S, AsyncLater
+from publisher.asyncio.later import MOMENT_S, AsyncLater, send_each
 from tests.support.waiting import until
 
 
@@ -25,7 +25,7 @@ def moment(ahead: int) -> float:
 
 
 async def test_those_of_one_moment_send_together() -> None:
-    later, sent = AsyncLater(), list[LateHandle]()
+    later, sent = AsyncLater(send_each), list[LateHandle]()
     start = moment(4)
     others = [LateHandle(sent) for _ in range(5)]
     for number, other in enumerate(others):
@@ -36,7 +36,7 @@ async def test_those_of_one_moment_send_together() -> None:
 
 
 async def test_each_sends_once_at_the_last_time_it_was_given() -> None:
-    later, sent = AsyncLater(), list[LateHandle]()
+    later, sent = AsyncLater(send_each), list[LateHandle]()
     early, put_off, last = LateHandle(sent), LateHandle(sent), LateHandle(sent)
     start = moment(2)
     later.at(start, put_off)
@@ -49,7 +49,7 @@ async def test_each_sends_once_at_the_last_time_it_was_given() -> None:
 
 
 async def test_what_is_sent_at_once_is_not_sent_again() -> None:
-    later, sent = AsyncLater(), list[LateHandle]()
+    later, sent = AsyncLater(send_each), list[LateHandle]()
     one, last = LateHandle(sent), LateHandle(sent)
     start = moment(2)
     later.at(start, one)
@@ -60,7 +60,7 @@ async def test_what_is_sent_at_once_is_not_sent_again() -> None:
 
 
 async def test_all_send_before_it_is_closed() -> None:
-    later, sent = AsyncLater(), list[LateHandle]()
+    later, sent = AsyncLater(send_each), list[LateHandle]()
     one, other = LateHandle(sent), LateHandle(sent)
     later.at(time.monotonic() + 600, one)
     later.at(time.monotonic() + 900, other)

@@ -48,7 +48,7 @@ MAY_IMPORT = {
 }
 FACES = {"__init__.py", "polling.py", "testing.py"}
 """Public modules that show what the rooms make."""
-ONE_SIDED = {"batcher.py", "home.py", "lane.py", "poll_shift.py", "poller.py"}
+ONE_SIDED = {"batcher.py", "flights.py", "home.py", "lane.py", "poll_shift.py", "poller.py"}
 """Only in an event loop do calls come in while another is under way in the same thread, do many questions wait for
 their answers at once, and may there be another loop tomorrow."""
 MODULES = sorted(ROOT.rglob("*.py"))
