@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import Context, copy_context
 from functools import cache
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from publisher import channels
 
@@ -45,9 +45,7 @@ class Tracing:
         """The context that a publish belongs to which is made later; None where there is nothing in it to tell of."""
         if self._tracer is None:
             return None
-        from opentelemetry import trace
-
-        if not _has_sdk() and not trace.get_current_span().get_span_context().is_valid:
+        if not _has_sdk() and not _api().get_current_span().get_span_context().is_valid:
             return None
         return copy_context()
 
@@ -55,11 +53,9 @@ class Tracing:
         """A span for ``count`` events on a channel; for several channels the empty name."""
         if self._tracer is None:
             return _NO_SPAN
-        from opentelemetry import trace
-
         if not _has_sdk():
             # So nobody would ever see a span; a context that was given to this task still travels on.
-            found = _traceparent(trace.get_current_span())
+            found = _traceparent(_api().get_current_span())
             return nullcontext(found) if found else _NO_SPAN
         return _spanned(self._tracer, channel, count)
 
@@ -79,19 +75,31 @@ class Traced(Protocol):
     traceparent: str
 
 
-def _has_sdk() -> bool:
+@cache
+def _api() -> Any:
+    """The module. An import statement for each event is dear."""
     from opentelemetry import trace
 
-    return not isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider)
+    return trace
+
+
+def _has_sdk() -> bool:
+    """Whether there is somebody to see spans. :func:`_tracer` has let the library load what the environment names.
+    Asked for its provider it would look there each time, which takes twice as long as all the rest here."""
+    trace = _api()
+    try:
+        return trace._TRACER_PROVIDER is not None
+    except AttributeError:
+        return not isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider)
 
 
 @cache
 def _tracer() -> Tracer | None:
     try:
-        from opentelemetry import trace
+        tracer: Tracer = _api().get_tracer("publisher")
     except ImportError:
         return None
-    return trace.get_tracer("publisher")
+    return tracer
 
 
 @contextmanager
