@@ -151,6 +151,8 @@ class Watcher:
         places = cursor.places(event.last_event_id, [cursor.tag(channel) for channel in view.channels])
         for channel in view.channels:
             position = places.get(cursor.tag(channel))
+            if position is None and block.kind is Kind.RESET and block.channel == channel:
+                position = cursor.UNKNOWN  # its state is to come, now or when there is one
             if position is not None:
                 self._step(channel, block, position, fresh)
         return True

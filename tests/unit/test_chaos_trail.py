@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
+from gateway.fanout import cursor
 from publisher.envelope import START, Position
 from tests.cluster import verdict
 from tests.cluster.ledger import STEP, AcceptedEvent, Ledger, job_number
@@ -11,6 +14,7 @@ from tests.cluster.trail import Kind, Trail, TrailStep
 from tests.cluster.truth import Truth
 from tests.cluster.views import VIEWS
 from tests.cluster.watcher import Watcher
+from tests.support.sse_parser import SseEvent
 
 CHANNEL = "topic:a"
 
@@ -87,6 +91,25 @@ def test_a_reset_without_a_state_explains_the_first_event_of_another_history() -
     assert judged(walked(event(2), (Kind.RESET, at(2)), *other), ledger).lost == ["topic:a other:6 to other:8"]
     told = walked(event(2), (Kind.RESET, at(2)), (Kind.STATE, at(2)), other[0])
     assert judged(told, ledger).lost == ["topic:a e:2 to other:5"]
+
+
+def test_a_reset_that_names_no_place_explains_the_state_that_comes_when_there_is_one() -> None:
+    """A job that Redis lost, until its worker writes it again: behind the second reset there is a state."""
+    view = next(view for view in VIEWS if view.name == "native job").of("j")
+    watcher = Watcher("w", view, ["http://127.0.0.1:1"], "", Ledger(), Truth())
+    trail = watcher.trails["job:j"] = Trail("job:j", has_word=True)
+
+    def told(type_: str, data: object, place: str) -> None:
+        watcher._take(view, SseEvent(type_, json.dumps(data), f"{cursor.tag('job:j')}.{place}"), fresh=False)
+
+    told("token", {"n": 1}, "aaaaaaaa.20.mmmmmm")
+    told("stream.reset", {"channel": "job:j"}, "-")
+    told("stream.reset", {"channel": "job:j"}, "-")
+    told("job.state", {"job_id": "j", "status": "active"}, "bbbbbbbb.2.mmmmmm")
+    told("token", {"n": 1}, "bbbbbbbb.3.nnnnnn")
+    assert (len(trail.resets), trail.skips, trail.repeated) == (2, [], [])
+    told("token", {"n": 3}, "bbbbbbbb.5.oooooo")
+    assert len(trail.skips) == 1
 
 
 def test_without_a_word_for_it_a_loss_since_the_last_word_explains_another_history() -> None:
