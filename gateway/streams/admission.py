@@ -30,6 +30,9 @@ SECOND_TRY_S: Final = 0.25
 """After this it is asked again whether a user has room: the end of a stream that was closed just now may still be on
 its way, through a proxy or from another node."""
 
+LOOK_AGAIN_S: Final = 0.25
+"""How often it is looked for what is not there yet, where nothing tells of it."""
+
 ELSEWHERE: Final = {"502": 502, "503": 503, "504": 504}
 """With what a proxy may have a stream refused that this node cannot serve now, and another one may."""
 
@@ -103,7 +106,7 @@ class AdmittingRoute(ABC):
         stays = False
         try:
             with parts.streams.arriving(arrival), http.while_connected():
-                plan = asked if isinstance(asked, Plan) else await asked()
+                plan = asked if isinstance(asked, Plan) else await self._found(request, asked)
                 if plan is None:
                     return responses.no_more
                 if scope["method"] == "HEAD":
@@ -135,6 +138,17 @@ class AdmittingRoute(ABC):
             if not stays:
                 self._limits.leave()
         return None
+
+    async def _found(self, request: StreamRequest, look: Lookup) -> Plan | None:
+        """What is to be streamed. For a client that had something before it is looked for as long as for a job that is
+        not there yet: what Redis lost, its worker writes again."""
+        parts = self._parts
+        deadline = time.monotonic() + (parts.settings.job_wait_s if last_event_id(request) else 0)
+        while (plan := await look()) is None and time.monotonic() < deadline:
+            await asyncio.sleep(LOOK_AGAIN_S)
+            if parts.streams.draining:
+                raise Refused(Closing.DRAINING)
+        return plan
 
     def _leave(self, place: CountedStream, visit: Visit) -> None:
         self._presence.leave(place)

@@ -6,12 +6,11 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterable, AsyncIterator, Iterable
-from contextvars import Context
 from inspect import isawaitable
 from typing import TYPE_CHECKING, Any, Final
 
 from publisher.asyncio.job_handle import AsyncJobHandle
-from publisher.core import flows
+from publisher.core import flows, reports
 from publisher.core.answer_writer import AnswerWriter
 from publisher.core.given import JobOptions
 from publisher.core.handle import LOOK_S
@@ -47,11 +46,11 @@ class AsyncAnswerHandle(AsyncJobHandle):
         super().__init__(options, birth, held, sender)
         self._writer = AnswerWriter(options, self._record)
         self._gathering = _Gathering(self)
+        sender.answers.add(self._gathering)
+        self._loops = 0
         self._flying = False
         """Whether pieces are on their way, or about to be."""
         self._slow = False
-        self._carried: Context | None = None
-        """The context of the first piece that waits."""
         self._trouble: PublisherError | None = None
         """Why pieces could not go, for the next call to raise."""
 
@@ -69,9 +68,7 @@ class AsyncAnswerHandle(AsyncJobHandle):
         ``tool-input-available``, ``source-url``, ``file`` … Raises ``ValueError`` for what is none."""
         if self._writer.asks_back(part):
             self._writer.calls.take_in(await self._sender.run(flows.tool_calls(self._options, self.job_id)))
-        piece = self._writer.part(part)
-        self._writer.calls.note(part)
-        await self._write(piece)
+        await self._write(self._writer.part(part), part)
 
     async def stream(self, model: Iterable[Any] | AsyncIterable[Any]) -> None:
         """Append all that a model says: pieces of text, dicts as :meth:`part` takes them, and what the libraries of
@@ -129,50 +126,63 @@ class AsyncAnswerHandle(AsyncJobHandle):
         else:
             await self._write(text_piece(kind, value))
 
-    async def _write(self, piece: AnswerPiece | None) -> None:
+    async def _write(self, piece: AnswerPiece | None, part: dict[str, Any] | None = None) -> None:
         """Where calls take their time, the model is not held up by them: what comes meanwhile leaves with the next."""
+        moves = self._sender.at_home()
+        if moves != self._loops:
+            self._loops, self._flying = moves, False  # what was under way has gone with the old loop
         if self._trouble is not None:
             trouble, self._trouble = self._trouble, None
             raise trouble
         waited, writer = self._writer.waits, self._writer
         # What waits goes at its moment, and what comes during a flight behind it.
         at_once = writer.add(piece) and not waited and not self._flying
+        if part is not None:
+            writer.calls.note(part)
         if not waited:
-            self._carried = self._tracing.carried()
+            writer.said_under = self._tracing.current()
         if writer.full or (at_once and not self._slow):
             await self._fly()
             writer.check()
         elif at_once:
-            self._sender.at_home()
             self._flying = True
             self._sender.gathered.soon(self._gathering)
             await asyncio.sleep(0)
-        elif not waited and piece is not None and not self._flying:
-            self._sender.at_home()
-            self._sender.gathered.at(writer.open_at, self._gathering, self._carried)
+        else:
+            self._arm()
+
+    def _arm(self) -> None:
+        """What waits goes out at its moment, whatever has become of the flights before it."""
+        if self._writer.waits and not (self._flying or self._record.ended or self._record.deaf):
+            self._sender.gathered.at(self._writer.open_at, self._gathering)
 
     async def _fly(self) -> None:
         """Send what waits. Raises nothing of the publisher's: it is kept for the next call."""
         self._flying = True
-        async with self._turn():
-            await self._sender.follow(self._flight())
+        try:
+            async with self._turn():
+                await self._sender.follow(self._flight())
+        finally:
+            self._landed()
 
-    def _flight(self, *, traced: bool = True) -> Effects[None]:
+    def _landed(self) -> None:
+        self._flying = False
+        self._arm()
+
+    def _flight(self) -> Effects[None]:
         """What :meth:`_fly` does in its turn."""
         self._flying = True
         start = time.monotonic()
         try:
             if not self._record.ended and self._writer.waits:
-                yield from self._bring(traced=traced)
+                yield from self._bring()
                 while self._writer.full:  # what else came meanwhile waits for its own moment
-                    yield from self._bring(traced=traced)
+                    yield from self._bring()
         except PublisherError as trouble:
             self._trouble = trouble
         finally:
-            self._flying = False
             self._slow = time.monotonic() - start > SLOW_S
-        if self._writer.waits and self._trouble is None and not self._record.ended:
-            self._sender.gathered.at(self._writer.open_at, self._gathering, self._carried)
+            self._landed()
 
     async def _report(self, entry: Entry) -> None:
         if not self._record.ended:
@@ -183,16 +193,13 @@ class AsyncAnswerHandle(AsyncJobHandle):
         while self._writer.waits:
             yield from self._bring(last=last)
 
-    def _bring(self, *, last: bool = False, traced: bool = True) -> Effects[None]:
+    def _bring(self, *, last: bool = False) -> Effects[None]:
         """Send what waits, or its beginning."""
         step = self._writer.take(last=last)
         assert step is not None
         try:
             if self._admit(step):
-                if traced:
-                    with self._tracing.span(self._channel) as step.traceparent:
-                        yield from self._sender.reporting(self._record, step)
-                else:
+                with self._span(step) as step.traceparent:
                     yield from self._sender.reporting(self._record, step)
         except BufferFull:
             self._writer.put_back(step)
@@ -209,11 +216,24 @@ class _Gathering:
     def __init__(self, handle: AsyncAnswerHandle) -> None:
         self._handle = handle
 
+    @property
+    def waits(self) -> bool:
+        return self._handle._flying or self._handle._writer.waits
+
     def turn(self) -> asyncio.Lock:
         return self._handle._turn_after(self._handle._sender.moves)
 
     def flight(self) -> Effects[None]:
-        return self._handle._flight(traced=False)  # else it has a context, and flies alone
+        return self._handle._flight()
 
     async def fly(self) -> None:
         await self._handle._fly()
+
+    async def bring_all(self) -> None:
+        handle = self._handle
+        try:
+            async with handle._turn():
+                if not handle._record.ended:
+                    await handle._sender.follow(handle._flush())
+        except PublisherError as trouble:
+            reports.log.error("What waited of the answer %s could not be sent: %s", handle.job_id, trouble)

@@ -4,7 +4,7 @@ than what each has to say."""
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from typing import Any, Protocol, TypeAlias
 
 from publisher.asyncio.driver import advance, drive
@@ -19,6 +19,10 @@ Perform: TypeAlias = Callable[[Any], Coroutine[Any, Any, Any]]
 class GatheringHandle(Protocol):
     """A handle with pieces that wait."""
 
+    @property
+    def waits(self) -> bool:
+        """Whether pieces have not arrived."""
+
     def turn(self) -> asyncio.Lock:
         """What keeps its reports in order."""
 
@@ -27,6 +31,9 @@ class GatheringHandle(Protocol):
 
     async def fly(self) -> None:
         """The same for this one alone, in its turn."""
+
+    async def bring_all(self) -> None:
+        """Send all that waits, behind what is under way, and log what keeps it."""
 
 
 async def take_off(handles: Sequence[GatheringHandle], lane: AsyncLane, perform: Perform) -> None:
@@ -56,6 +63,16 @@ async def take_off(handles: Sequence[GatheringHandle], lane: AsyncLane, perform:
             flight.step(result)
             if flight.request is not None:
                 others.create_task(_go_on(flight, perform))
+
+
+async def land(handles: Iterable[GatheringHandle], timeout_s: float) -> None:
+    """Return when nothing waits in any of these; what takes longer goes on as something that waits for Redis."""
+    bringing = [asyncio.create_task(handle.bring_all()) for handle in handles if handle.waits]
+    if bringing:
+        _, late = await asyncio.wait(bringing, timeout=timeout_s)
+        for task in late:
+            task.cancel()
+        await asyncio.gather(*late, return_exceptions=True)
 
 
 async def _ask(lane: AsyncLane, calls: list[Call], flying: list[_Flight]) -> list[Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 from publisher.asyncio.driver import drive, perform
 from publisher.asyncio.transport import AsyncTransport
@@ -14,6 +14,8 @@ from publisher.core.outbox import MemoryOutbox
 from publisher.core.record import Entry, JobRecord
 from publisher.core.requests import Effect
 from publisher.redis.buffered import bring
+
+AFTER_CANCEL_S: Final = 0.01
 
 
 class AsyncFlusher:
@@ -51,8 +53,16 @@ class AsyncFlusher:
             self._work()
 
     def _work(self) -> None:
-        if self._task is None or self._task.done():
-            self._task = asyncio.create_task(self._run(), name="sse-publisher")
+        if self._task is not None and not self._task.done():
+            return
+        try:
+            loop, caller = asyncio.get_running_loop(), asyncio.current_task()
+        except RuntimeError:
+            return  # it is closed, and what was under way is cleared away: move() finds what waits
+        if caller is not None and caller.cancelling():
+            loop.call_later(AFTER_CANCEL_S, self._work)  # a loop that ends would destroy a task that begins now
+        else:
+            self._task = loop.create_task(self._run(), name="sse-publisher")
 
     async def wait(self, timeout_s: float, record: JobRecord | None = None) -> bool:
         """Wait until nothing waits any more, of this job or at all; False where that took too long."""

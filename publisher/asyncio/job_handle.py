@@ -183,7 +183,7 @@ class AsyncJobHandle(Handle):
             if due is not None:
                 await self._report(due)
             elif not waited:
-                self._sender.later.at(self._merge.open_at + MOMENT_S, self, self._tracing.carried())
+                self._sender.later.at(self._merge.open_at + MOMENT_S, self)
 
     async def send_waiting(self) -> None:
         """Send the progress that waits for the end of its interval, if any does. For the publisher itself."""
@@ -197,5 +197,5 @@ class AsyncJobHandle(Handle):
 
     async def _report(self, entry: Entry) -> None:
         if self._admit(entry):
-            with self._tracing.span(self._channel) as entry.traceparent:
+            with self._span(entry) as entry.traceparent:
                 await self._sender.report(self._record, entry)

@@ -6,7 +6,7 @@ import asyncio
 import math
 import time
 from collections.abc import Callable, Coroutine, Sequence
-from contextvars import Context, copy_context
+from contextvars import Context
 from typing import Any, Final, Generic, Protocol, TypeVar
 
 H = TypeVar("H")
@@ -34,31 +34,29 @@ class AsyncLater(Generic[H]):
         """``send`` lets handles send what waits in them, and raises nothing."""
         self._send = send
         self._moments: dict[H, int] = {}
-        self._contexts: dict[H, Context] = {}
         self._waiting: dict[int, list[H]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def at(self, when: float, handle: H, context: Context | None = None) -> None:
-        """Have a handle send what waits at a time (monotonic), or up to ``MOMENT_S`` before; in a ``context`` of its
-        own, if it has one, and then by itself."""
+    def at(self, when: float, handle: H) -> None:
+        """Have a handle send what waits at a time (monotonic), or up to ``MOMENT_S`` before."""
         moment = math.floor(when / MOMENT_S)
         if self._moments.get(handle) == moment:
             return
         self._moments[handle] = moment
-        if context is not None:
-            self._contexts[handle] = context
         together = self._waiting.get(moment)
         if together is None:
+            try:
+                loop = asyncio.get_running_loop()
+            except RuntimeError:
+                return  # it is closed, and what was under way is cleared away: move() finds what waits
             together = self._waiting[moment] = []
-            delay_s = max(0.0, moment * MOMENT_S - time.monotonic())
-            asyncio.get_running_loop().call_later(delay_s, self._ring, moment)
+            loop.call_later(max(0.0, moment * MOMENT_S - time.monotonic()), self._ring, moment, context=Context())
         together.append(handle)
 
     def soon(self, handle: H) -> None:
         """Have a handle send what waits at the loop's next turn."""
         self._moments.pop(handle, None)
-        self._contexts.pop(handle, None)
-        self._begin([handle], copy_context())
+        self._begin([handle])
 
     def move(self) -> None:
         """Let the handles' time be up in the running loop: the old one's timers will not ring."""
@@ -72,25 +70,18 @@ class AsyncLater(Generic[H]):
             if self._moments.get(handle) == moment:  # it was not sent before, nor put off
                 del self._moments[handle]
                 due.append(handle)
-        self._send_waiting(due)
+        if due:
+            self._begin(due)
 
-    def _send_waiting(self, handles: list[H]) -> None:
-        if self._contexts:
-            for handle in handles:
-                if handle in self._contexts:
-                    self._begin([handle], self._contexts[handle])
-            handles = [handle for handle in handles if self._contexts.pop(handle, None) is None]
-        if handles:
-            self._begin(handles, Context())  # not that of the one whose timer it was
-
-    def _begin(self, handles: list[H], context: Context) -> None:
-        task = asyncio.create_task(self._send(handles), name="sse-publisher-waiting", context=context)
+    def _begin(self, handles: list[H]) -> None:
+        task = asyncio.create_task(self._send(handles), name="sse-publisher-waiting")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
     async def flush(self) -> None:
         """Have all of them send it now."""
         waiting, self._moments = list(self._moments), {}
-        self._send_waiting(waiting)
+        if waiting:
+            self._begin(waiting)
         if self._tasks:
             await asyncio.wait(list(self._tasks))

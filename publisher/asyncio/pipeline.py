@@ -29,12 +29,14 @@ class AsyncPooledPipeline:
             while len(replies) < len(packed):
                 replies.append(await _reply(connection))
                 replies += at_hand(connection, len(packed) - len(replies))
-            return replies
+        except GeneratorExit:
+            raise  # the loop is closed, and the connection with it
         except BaseException:
             await connection.disconnect(nowait=True)
-            raise
-        finally:
             await self._pool.release(connection)
+            raise
+        await self._pool.release(connection)
+        return replies
 
 
 async def _reply(connection: Any) -> Any:

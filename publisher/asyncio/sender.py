@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import time
 from typing import Any, TypeVar
+from weakref import WeakSet
 
 from publisher.asyncio.batcher import Batcher
 from publisher.asyncio.driver import drive, perform
-from publisher.asyncio.flights import GatheringHandle, take_off
+from publisher.asyncio.flights import GatheringHandle, land, take_off
 from publisher.asyncio.flusher import AsyncFlusher
 from publisher.asyncio.home import Home
 from publisher.asyncio.lane import AsyncLane
@@ -48,6 +49,7 @@ class AsyncSender:
         self._open = OpenJobs()
         self.later = AsyncLater(send_each)
         self.gathered = AsyncLater(self._take_off)
+        self.answers: WeakSet[GatheringHandle] = WeakSet()
         self._home = Home()
         self.moves = 0
         """How often :meth:`at_home` has found another loop."""
@@ -70,9 +72,9 @@ class AsyncSender:
         """Wait up to ``flush_timeout_s`` for waiting events and close the connections."""
         self.at_home()
         await self.later.flush()
-        await self.gathered.flush()
-        self._renewals.close()
         timeout_s = self._options.flush_timeout_s
+        await land(list(self.answers), timeout_s)
+        self._renewals.close()
         if not await self._flusher.wait(timeout_s):
             reports.left_over(len(self._flusher), self._transport.where, timeout_s)
         await self._flusher.stop()

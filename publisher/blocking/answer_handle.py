@@ -97,7 +97,10 @@ class AnswerHandle(JobHandle):
             trouble, self._trouble = self._trouble, None
             raise trouble
         waited = self._writer.waits
-        if self._writer.add(piece):
+        due = self._writer.add(piece)
+        if not waited:
+            self._writer.said_under = self._tracing.current()
+        if due:
             self._send_now()
             self._writer.check()
         elif not waited and piece is not None:

@@ -187,5 +187,5 @@ class JobHandle(Handle):
 
     def _report(self, entry: Entry) -> None:
         if self._admit(entry):
-            with self._tracing.span(self._channel) as entry.traceparent:
+            with self._span(entry) as entry.traceparent:
                 self._sender.report(self._record, entry)

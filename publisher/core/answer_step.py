@@ -69,8 +69,8 @@ class WrittenAnswer:
 
 @dataclass(slots=True)
 class AnswerStep:
-    """Checked pieces for one call. ``before`` is their place among what ``written`` knows; ``last`` says that the job's
-    end follows, for which there is always room."""
+    """Checked pieces for one call; none only ask whether all is there that was before them. ``before`` is their place
+    among what ``written`` knows; ``last`` says that the job's end follows, for which there is always room."""
 
     job_id: str
     pieces: list[AnswerPiece]
@@ -82,6 +82,8 @@ class AnswerStep:
     uids: list[str] = field(default_factory=list)
     tried: bool = False
     traceparent: str = ""
+    said_under: Any = None
+    """The span that the first of them was said under."""
 
     @property
     def size(self) -> int:

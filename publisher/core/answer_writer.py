@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import Final
+from typing import Any, Final
 
 from publisher.core import parts
 from publisher.core.answer_step import AT_ONCE, AnswerStep, WrittenAnswer
@@ -24,11 +24,13 @@ class AnswerWriter:
     def __init__(self, options: Options, record: JobRecord) -> None:
         self._record = record
         self._limit = room(record.job_id, options.max_event_bytes)
-        self._written = WrittenAnswer(record.worker, self._limit)
+        self._written = record.written = WrittenAnswer(record.worker, self._limit)
         self._run = PieceRun(self._limit)
         self._size = 0
         self.open_at = 0.0
         """When pieces may go out again (monotonic)."""
+        self.said_under: Any = None
+        """The span that the first of the pieces was said under that wait."""
         self.calls = parts.ToolCalls()
         self._recalled = False
 
@@ -90,7 +92,9 @@ class AnswerWriter:
         self._run = PieceRun(self._limit, pieces[AT_ONCE:])
         self.open_at = time.monotonic() + GATHER_S
         record = self._record
-        return AnswerStep(record.job_id, pieces[:AT_ONCE], self._written.size, self._written, record.owner, last)
+        step = AnswerStep(record.job_id, pieces[:AT_ONCE], self._written.size, self._written, record.owner, last)
+        step.said_under = self.said_under
+        return step
 
     def sent(self, step: AnswerStep) -> None:
         """It is in Redis, or waits for it."""

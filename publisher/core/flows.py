@@ -38,6 +38,8 @@ def deliver(options: Options, record: JobRecord | None, entry: Entry) -> Flow[Ou
             record.revival = None
         if isinstance(entry, AnswerStep):
             outcome = yield from write(options, record, entry)
+        elif isinstance(entry, Step) and entry.ends and not (yield from _is_whole(options, record)):
+            outcome = Outcome("missing")
         else:
             outcome = yield from perform(options, entry)
         if isinstance(entry, Step) and entry.adopt(outcome):
@@ -46,6 +48,15 @@ def deliver(options: Options, record: JobRecord | None, entry: Entry) -> Flow[Ou
             break
         record.revive()
     return outcome
+
+
+def _is_whole(options: Options, record: JobRecord) -> Flow[bool]:
+    """Whether an answer may end: with all that was written of it, also what Redis has lost. False where it is gone."""
+    written = record.written
+    if written is None or written.base is None or record.full:
+        return True
+    there = yield from write(options, record, AnswerStep(record.job_id, [], written.size, written, record.owner))
+    return there.verdict != "missing"
 
 
 def create_job(options: Options, step: Step) -> Flow[jobs.Job]:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from operator import length_hint
 from typing import Any, Final
 
 from publisher import channels, jsontext
 from publisher.core import steps
+from publisher.core.drafts import Draft
 from publisher.core.given import JobOptions, ProgressFields
 from publisher.core.merge import Merge
 from publisher.core.options import Options
@@ -16,7 +18,7 @@ from publisher.core.rate import RateEstimator
 from publisher.core.record import Entry, JobRecord
 from publisher.core.stages import Stages
 from publisher.core.step import Step
-from publisher.core.tracing import Tracing
+from publisher.core.tracing import NOW, Tracing
 from publisher.exceptions import JobCancelled, finished
 
 TRACK_S: Final = 0.1
@@ -84,7 +86,16 @@ class Handle:
         :class:`JobFinished` where this handle ended the job."""
         if self._record.ended:
             raise finished(self.job_id, self._record.ended)
-        return self._merge.offer(step, time.monotonic())
+        due = self._merge.offer(step, time.monotonic())
+        if due is None:
+            step.said_under = self._tracing.current()
+        return due
+
+    def _span(self, entry: Entry) -> AbstractContextManager[str]:
+        """The span of what is being sent: under the one that it was said under."""
+        if isinstance(entry, Draft) or entry.said_under is NOW:
+            return self._tracing.span(self._channel)
+        return self._tracing.span_under(entry.said_under, self._channel)
 
     def _waiting(self) -> Step | None:
         """What waited for the end of the interval, if it may still be sent."""

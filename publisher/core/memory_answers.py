@@ -27,6 +27,8 @@ def write(store: MemoryStore, call: Call) -> list[Any]:
     refusal = _refusal(state, args)
     if refusal is not None:
         return refusal
+    if not pieces:
+        return [b"written", b"", 0, there]
     added = sum(pieces[n + 3] for n in range(0, len(pieces), _FIELDS))
     if there + added > args.limit:
         return [b"long", there]

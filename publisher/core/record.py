@@ -6,7 +6,7 @@ import time
 from typing import Final, TypeAlias
 
 from publisher import channels, jsontext
-from publisher.core.answer_step import AnswerStep
+from publisher.core.answer_step import AnswerStep, WrittenAnswer
 from publisher.core.drafts import Draft
 from publisher.core.replies import Outcome
 from publisher.core.step import Step
@@ -45,6 +45,8 @@ class JobRecord:
         self.full = False
         """Whether Redis refused a piece of the answer because it is as long as it may be."""
         self.revival: Step | None = None
+        self.written: WrittenAnswer | None = None
+        """What its worker has written, where the job is an answer."""
         self._birth = dict(birth.changes)
         self._chat = birth.chat
         self._started_at = int(time.time() * 1000)

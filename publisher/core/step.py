@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 from publisher import channels, jsontext
 from publisher.core.drafts import destination
@@ -14,6 +14,7 @@ from publisher.core.options import Options
 from publisher.core.replies import Outcome, Told
 from publisher.core.requests import Call
 from publisher.core.scripts import JOB_RETRY, NO_RETRY, OWNER_RETRY, ChatArgs, JobArgs, OwnerArgs, ScriptName
+from publisher.core.tracing import NOW
 from publisher.keys import Keys, answer_key, channel_keys, chat_key
 
 CHAT_ANSWERS: Final = 32
@@ -41,6 +42,8 @@ class Step:
     chat: str = ""
     worker: str = ""
     """Who writes an answer, also without a lease."""
+    said_under: Any = NOW
+    """The span that it was said under, where it is sent later."""
 
     def adopt(self, outcome: Outcome) -> bool:
         """Take over the owner or kind that the job turned out to have; whether the step may be sent again for it."""

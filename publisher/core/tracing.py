@@ -10,7 +10,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from contextvars import Context, copy_context
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
@@ -20,6 +19,8 @@ if TYPE_CHECKING:
     from opentelemetry.trace import Span, Tracer
 
 _TRACEPARENT: Final = re.compile(r"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
+NOW: Final = object()
+"""In place of a span: what is sent belongs to the one that is current then."""
 _NO_SPAN: Final[AbstractContextManager[str]] = nullcontext("")
 
 
@@ -41,13 +42,12 @@ class Tracing:
         """Whether OpenTelemetry is there."""
         return self._tracer is not None
 
-    def carried(self) -> Context | None:
-        """The context that a publish belongs to which is made later; None where there is nothing in it to tell of."""
+    def current(self) -> Span | None:
+        """The span that a publish belongs to which is made later; None where there is nothing to tell of it."""
         if self._tracer is None:
             return None
-        if not _has_sdk() and not _api().get_current_span().get_span_context().is_valid:
-            return None
-        return copy_context()
+        span: Span = _api().get_current_span()
+        return span if _has_sdk() or span.get_span_context().is_valid else None
 
     def span(self, channel: str, count: int = 1) -> AbstractContextManager[str]:
         """A span for ``count`` events on a channel; for several channels the empty name."""
@@ -58,6 +58,13 @@ class Tracing:
             found = _traceparent(_api().get_current_span())
             return nullcontext(found) if found else _NO_SPAN
         return _spanned(self._tracer, channel, count)
+
+    def span_under(self, parent: Span | None, channel: str) -> AbstractContextManager[str]:
+        """The same for one event that was said under ``parent``, which :meth:`current` was then. It is not what is
+        current inside: many may be under way in one task."""
+        if self._tracer is None or parent is None:
+            return _NO_SPAN
+        return _spanned(self._tracer, channel, 1, parent) if _has_sdk() else nullcontext(_traceparent(parent))
 
     @contextmanager
     def span_of(self, events: Sequence[Traced]) -> Iterator[None]:
@@ -103,8 +110,8 @@ def _tracer() -> Tracer | None:
 
 
 @contextmanager
-def _spanned(tracer: Tracer, channel: str, count: int) -> Iterator[str]:
-    from opentelemetry.trace import SpanKind, Status, StatusCode
+def _spanned(tracer: Tracer, channel: str, count: int, parent: Span | None = None) -> Iterator[str]:
+    from opentelemetry.trace import SpanKind, Status, StatusCode, set_span_in_context
 
     name = template(channel)
     attributes: dict[str, str | int] = {
@@ -116,12 +123,13 @@ def _spanned(tracer: Tracer, channel: str, count: int) -> Iterator[str]:
         attributes["messaging.destination.template"] = name
     if count != 1:
         attributes["messaging.batch.message_count"] = count
-    with tracer.start_as_current_span(
-        f"publish {name}".rstrip(),
-        kind=SpanKind.PRODUCER,
-        attributes=attributes,
-        record_exception=False,  # an error's words name channels and jobs
-        set_status_on_exception=False,
+    made: dict[str, Any] = {"kind": SpanKind.PRODUCER, "attributes": attributes}
+    called = f"publish {name}".rstrip()
+    with (
+        # An error's words name channels and jobs.
+        tracer.start_as_current_span(called, record_exception=False, set_status_on_exception=False, **made)
+        if parent is None
+        else _ended(tracer.start_span(called, set_span_in_context(parent), **made))
     ) as span:
         try:
             yield _traceparent(span)
@@ -129,6 +137,14 @@ def _spanned(tracer: Tracer, channel: str, count: int) -> Iterator[str]:
             span.set_attribute("error.type", type(error).__name__)
             span.set_status(Status(StatusCode.ERROR))
             raise
+
+
+@contextmanager
+def _ended(span: Span) -> Iterator[Span]:
+    try:
+        yield span
+    finally:
+        span.end()
 
 
 def _traceparent(span: Span) -> str:

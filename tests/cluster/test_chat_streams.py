@@ -18,6 +18,7 @@ from tests.support.meter import Meter
 from tests.support.node import Node
 from tests.support.tokens import token
 from tests.support.ui_message import MessageReader
+from tests.support.waiting import until
 
 OPEN: dict[str, Any] = {"MAX_CONNECTIONS_PER_USER": 0, "CONNECT_RATE_PER_S": 0}
 PATH = "/api/chat/c/stream"
@@ -105,6 +106,43 @@ async def test_what_redis_lost_is_not_told_twice(own_broker: Broker, prefix: str
     assert read(live).text == written + "end"
     assert [part["type"] for part in read(live).parts] == ["reasoning", "text"] * 3
     assert (read(live).ends[-1], live.exchanges[-1].ended) == ("[DONE]", "end")
+
+
+@pytest.mark.parametrize("path", ["/v1/chats/c/events", PATH])
+async def test_who_comes_back_to_a_chat_that_redis_lost_waits_for_its_worker(
+    own_broker: Broker, prefix: str, path: str
+) -> None:
+    """As one does who comes back to a job: 204 would stop it for good."""
+    with Node(own_broker.url, prefix, JOB_WAIT_S=60, **OPEN) as node:
+        with Publisher.from_url(own_broker.url, prefix=prefix) as pub, pub.answer("c", owner="ann") as answer:
+            answer.text("one ")
+            async with viewer(node.base, path=path, reconnect=True) as live:
+                await live.wait_for(lambda: "one " in str(live.events), "the first word")
+                async with Redis.from_url(own_broker.url) as client:
+                    await client.flushall()
+                    await client.config_resetstat()
+                    live.drop()
+
+                    async def looked() -> bool:
+                        stats = await client.info("commandstats")
+                        return any(name in stats for name in ("cmdstat_zrevrange", "cmdstat_zrange"))
+
+                    await until(looked, "the node to look for the chat")
+                answer.text("two")
+                answer.complete()
+                await live.wait_stopped()
+    assert live.exchanges[-1].status == 204 and live.exchanges[-2].status == 200
+    if path == PATH:  # the message is told from its start
+        begun = max(n for n, event in enumerate(live.events) if '"type":"start"' in event.data)
+        assert MessageReader().read(live.events[begun:]).text == "one two"
+    else:
+        assert live.of_type("stream.reset") and "one two" in live.of_type("job.state")[-1].json()["text"] + "two"
+
+
+async def test_who_has_seen_nothing_of_a_chat_does_not_wait(redis_url: str, prefix: str, start_node: Any) -> None:
+    async with viewer(start_node(JOB_WAIT_S=60).base) as live:
+        await live.wait_stopped()
+    assert live.exchanges[-1].status == 204
 
 
 async def test_another_answer_in_the_place_of_a_lost_one_breaks_the_stream_off(own_broker: Broker, prefix: str) -> None:

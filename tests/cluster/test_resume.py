@@ -8,7 +8,7 @@ from collections.abc import Callable
 import redis
 
 from publisher import Publisher
-from publisher.keys import channel_keys
+from publisher.keys import answer_key, channel_keys
 from tests.support.broker import Broker
 from tests.support.eventsource import EventSource
 from tests.support.node import Node
@@ -130,14 +130,40 @@ async def test_what_is_written_again_after_a_loss_comes_behind_a_state_to_begin_
             answer.text("three.")
             answer.complete()
             await source.wait_stopped()
-    last = max(n for n, event in enumerate(source.events) if event.type == "job.state")
-    text = source.events[last].json()["text"]
-    for event in source.events[last:]:
+    assert source.of_type("stream.reset")
+    assert told(source) == "One, two, three."
+
+
+async def test_a_text_that_redis_alone_has_lost_is_not_told_twice(
+    redis_url: str, prefix: str, start_node: Callable[..., Node]
+) -> None:
+    """Evicted, with the job and its history there: what its worker writes again comes behind a reset."""
+    node = start_node()
+    with Publisher.from_url(redis_url, prefix=prefix) as pub, pub.answer("c", owner="user-1") as answer:
+        answer.text("One, ")
+        async with EventSource(node.base, f"/v1/jobs/{answer.job_id}/events", token=token()) as source:
+            await source.next_of_type("job.state")
+            answer.text("two, ")
+            await source.next_of_type("job.text")
+            with redis.Redis.from_url(redis_url) as client:
+                assert client.delete(answer_key(prefix, f"job:{answer.job_id}")) == 1
+            answer.text("three.")
+            answer.complete()
+            await source.wait_stopped()
+    assert len(source.of_type("stream.reset")) == 1
+    assert told(source) == "One, two, three."
+
+
+def told(source: EventSource) -> str:
+    """The text that a page has in the end which begins from each state that it is told."""
+    text = ""
+    for event in source.events:
+        if event.type == "job.state":
+            text = event.json()["text"]
         if event.type == "job.text":
-            assert event.json()["offset"] == len(text)
+            assert event.json()["offset"] == len(text), "text is missing, or came twice"
             text += event.json()["text"]
-    assert text == "One, two, three."
-    assert source.events.index(source.of_type("stream.reset")[0]) < last
+    return text
 
 
 async def test_after_the_end_a_reconnect_gets_204(redis_url: str, prefix: str, start_node: Callable[..., Node]) -> None:

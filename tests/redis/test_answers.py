@@ -334,6 +334,69 @@ async def test_text_that_redis_lost_is_written_again(face: Any, redis_url: str, 
     assert job.text == "one two three four five"
 
 
+@pytest.mark.parametrize("end", ["complete", "fail", "retrying"])
+@pytest.mark.parametrize("kept", [0, 1], ids=["all of it", "its tail"])
+async def test_what_redis_lost_since_the_last_piece_is_there_at_the_end(
+    face: Any, own_broker: Any, prefix: str, end: str, kept: int
+) -> None:
+    """No piece follows that would find it missing."""
+    reader = Reader(own_broker.url, prefix)
+    async with within(face.from_url(own_broker.url, prefix=prefix)) as pub:
+        answer = await begun(pub.answer("c", owner="ann", job_id="j"))
+        await done(answer.text("one "))
+        await done(answer.progress(1))
+        saved = {key: reader.client.dump(key) for key in reader.client.scan_iter()}
+        await done(answer.text("two "))
+        await done(answer.part({"type": "data-x", "data": 1}))
+        await done(answer.progress(2))
+        reader.client.flushall()
+        for key, value in saved.items() if kept else ():
+            reader.client.restore(key, 0, value)
+        await done(getattr(answer, end)(*([] if end == "complete" else ["the reason"])))
+        job = await done(pub.get_job("j"))
+    assert job.text == "one two "
+    assert job.parts == [{"type": "text", "text": "one two "}, {"type": "data-x", "data": 1}]
+    assert job.status == {"complete": "completed", "fail": "failed", "retrying": "pending"}[end]
+    reader.close()
+
+
+async def test_an_evicted_text_ends_its_history_too(face: Any, redis_url: str, prefix: str, reader: Reader) -> None:
+    """What is written again would be new words to a reader of it."""
+    async with within(face.from_url(redis_url, prefix=prefix)) as pub:
+        async with within(pub.answer("c", owner="ann", job_id="j")) as answer:
+            for words in ("one ", "two "):
+                await done(answer.text(words))
+                await done(answer.progress(1))
+            before = reader.log("job:j")[-1].epoch
+            reader.client.delete(answer_key(prefix, "job:j"))
+            await done(answer.text("three "))
+        job = await done(pub.get_job("j"))
+    assert {event.epoch for event in reader.log("job:j")}.isdisjoint({before})
+    assert message(pieces(reader, "j")) == job.parts == [{"type": "text", "text": "one two three "}]
+
+
+async def test_a_job_that_is_made_anew_has_no_old_text(face: Any, redis_url: str, prefix: str, reader: Reader) -> None:
+    async with within(face.from_url(redis_url, prefix=prefix)) as pub:
+        async with within(pub.answer("c", owner="ann", job_id="j")) as answer:
+            await done(answer.text("one "))
+            await done(answer.progress(1))
+            reader.client.delete(channel_keys(prefix, "job:j").state)
+            await done(answer.progress(2))
+            assert (await done(pub.get_job("j"))).text == ""
+        assert (await done(pub.get_job("j"))).text == "one "
+
+
+async def test_a_call_that_raised_has_begun_no_tool(face: Any, redis_url: str, prefix: str) -> None:
+    async with within(face.from_url(redis_url, prefix=prefix)) as pub:
+        async with within(pub.answer("c", owner="ann", job_id="j")) as answer:
+            await done(answer.text("x" * (MIB - 10)))
+            begins = {"type": "tool-input-available", "toolCallId": "t", "toolName": "n", "input": {}}
+            with pytest.raises(AnswerTooLong):
+                await done(answer.part(begins))
+            with pytest.raises(ValueError, match="not begun"):
+                await done(answer.part({"type": "tool-output-available", "toolCallId": "t", "output": 1}))
+
+
 async def test_an_answer_that_vanished_is_made_anew_with_its_text(face: Any, own_broker: Any, prefix: str) -> None:
     reader = Reader(own_broker.url, prefix)
     async with within(face.from_url(own_broker.url, prefix=prefix)) as pub:

@@ -12,9 +12,11 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
 from publisher import AsyncPublisher, PublisherError
+from publisher.asyncio.answer_handle import AsyncAnswerHandle
 from publisher.asyncio.job_handle import AsyncJobHandle
 from tests.support.broker import Broker
 from tests.support.publishers import Reader
+from tests.support.waiting import until
 
 # What a closed loop leaves open is closed when its memory is freed: here, not in a later test, where it is an error.
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")
@@ -107,3 +109,26 @@ def test_another_open_loop_and_a_client_of_a_closed_one_are_refused(redis_url: s
     for _ in range(2):
         with pytest.raises(PublisherError, match=r"use AsyncPublisher\.from_url"):
             asyncio.run(given.publish("topic:a", "tick", 4))
+
+
+def test_pieces_of_a_loop_that_has_ended_go_out_in_the_next(redis_url: str, prefix: str) -> None:
+    pub = AsyncPublisher.from_url(redis_url, prefix=prefix)
+
+    async def first() -> AsyncAnswerHandle:
+        answer = await pub.answer("c", owner="ann", job_id="j")
+        await answer.text("one ")
+        await answer.text("two ")
+        return answer
+
+    answer = asyncio.run(first())
+
+    async def second() -> None:
+        async def there() -> bool:
+            job = await pub.get_job("j")
+            return job is not None and job.text == "one two three "
+
+        await answer.text("three ")
+        await until(there, "all that was said")
+        await pub.close()
+
+    asyncio.run(second())

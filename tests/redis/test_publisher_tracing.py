@@ -7,6 +7,7 @@ import subprocess
 import sys
 from typing import Any
 
+import orjson
 import pytest
 from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
@@ -129,6 +130,26 @@ async def test_what_waits_for_its_moment_keeps_the_context_that_it_was_said_in(
 
 def said(reader: Reader, job_id: str) -> list[Event]:
     return [event for event in reader.log(f"job:{job_id}") if event.type in ("job.text", "job.progress")]
+
+
+async def test_what_waits_is_not_of_the_call_that_brings_it(
+    face: Any, redis_url: str, prefix: str, reader: Reader, spans: InMemorySpanExporter
+) -> None:
+    tracer = trace.get_tracer("test")
+    async with within(face.from_url(redis_url, prefix=prefix)) as pub:
+        async with within(pub.answer("c", owner="ann", job_id="a")) as answer:
+            with tracer.start_as_current_span("one") as one:
+                await done(answer.text("first"))
+                await done(answer.text(" waits"))
+            with tracer.start_as_current_span("two") as two:
+                await done(answer.emit("two", 2))
+            await done(answer.text(" of nobody"))
+    traces = {event.data: (event.traceparent or "").split("-")[1] for event in reader.log("job:a")}
+    texts = {orjson.loads(data).get("text"): traced for data, traced in traces.items() if b'"text"' in data}
+    first, second = (context_of(span).split("-")[1] for span in (one, two))
+    assert texts["first"] == texts[" waits"] == first
+    assert traces[b"2"] == second
+    assert texts[" of nobody"] not in (first, second)
 
 
 async def test_a_refused_event_is_an_error_that_names_nobody(

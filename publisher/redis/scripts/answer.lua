@@ -18,7 +18,7 @@ local function append_pieces(ch, a, limit, from, to)
   local points, parts, open = tonumber(known[6]) or 0, tonumber(known[7]) or 0, known[8]
 
   if not status then return { 'missing' } end
-  if a.retry == '1' then
+  if a.retry == '1' and from < to then
     local sent = find(ch, { uid = ARGV[from], retry = '1', id = '' })
     if sent then return { 'written', sent.epoch, sent.seq, bytes } end
   end
@@ -32,6 +32,18 @@ local function append_pieces(ch, a, limit, from, to)
   if a.expected >= 0 and a.expected ~= bytes then return { a.expected > bytes and 'behind' or 'ahead', bytes } end
   -- A worker does not know yet how much is there only at its first call: this is the same one, which was overtaken.
   if a.expected < 0 and a.worker ~= '' and known[10] == a.worker then return { 'ahead', bytes } end
+  local function lost()
+    -- A server that is full has evicted it, or somebody else has written there: the worker writes it once more. With
+    -- the history of what it was, or readers would take the same words for new ones.
+    call('DEL', a.answer, ch.log, ch.meta)
+    call('HDEL', a.state, 'answer_bytes', 'answer_points', 'answer_parts', 'answer_open', 'answer_length', 'answer_by')
+    return { 'behind', 0 }
+  end
+  if to < from then  -- nothing to append: only whether all is there
+    local length = redis.pcall('APPEND', a.answer, '')
+    if type(length) == 'table' or length ~= (tonumber(known[9]) or 0) then return lost() end
+    return { 'written', '', 0, bytes }
+  end
   local added = 0
   for at = from, to, FIELDS_EACH do added = added + tonumber(ARGV[at + 3]) end
   if bytes + added > limit then return { 'long', bytes } end
@@ -73,10 +85,7 @@ local function append_pieces(ch, a, limit, from, to)
   local length = redis.pcall('APPEND', a.answer, text)
   if type(length) == 'table' and not string.find(length.err, 'WRONGTYPE', 1, true) then error(length) end
   if type(length) == 'table' or length ~= (tonumber(known[9]) or 0) + #text then
-    -- A server that is full has evicted it, or somebody else has written there: the worker writes it once more.
-    call('DEL', a.answer)
-    call('HDEL', a.state, 'answer_bytes', 'answer_points', 'answer_parts', 'answer_open', 'answer_length', 'answer_by')
-    return { 'behind', 0 }
+    return lost()
   end
   call('HSET', a.state, 'answer_bytes', string.format('%.0f', bytes + added),
     'answer_points', string.format('%.0f', points), 'answer_parts', string.format('%.0f', parts), 'answer_open', open,

@@ -166,6 +166,7 @@ end
 local function create()
   -- What a history without its job still holds may be another owner's: nobody may resume into it.
   ch.new_epoch = true
+  if given('kind') == '"answer"' then call('DEL', answer) end        -- nor is its text this one's
   set('job_id', job_id_json, 'owner', owner == '' and 'null' or owner, 'status', '"pending"', 'attempt', '1',
     'progress', '0', 'created_at', now)
   apply_changes()
