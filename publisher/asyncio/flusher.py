@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any
 
 from publisher.asyncio.driver import drive, perform
+from publisher.asyncio.later import after_cancel_s
 from publisher.asyncio.transport import AsyncTransport
 from publisher.core.options import Options
 from publisher.core.outage import Outage
@@ -14,8 +15,6 @@ from publisher.core.outbox import MemoryOutbox
 from publisher.core.record import Entry, JobRecord
 from publisher.core.requests import Effect
 from publisher.redis.buffered import bring
-
-AFTER_CANCEL_S: Final = 0.01
 
 
 class AsyncFlusher:
@@ -56,11 +55,11 @@ class AsyncFlusher:
         if self._task is not None and not self._task.done():
             return
         try:
-            loop, caller = asyncio.get_running_loop(), asyncio.current_task()
+            loop, delay_s = asyncio.get_running_loop(), after_cancel_s()
         except RuntimeError:
             return  # it is closed, and what was under way is cleared away: move() finds what waits
-        if caller is not None and caller.cancelling():
-            loop.call_later(AFTER_CANCEL_S, self._work)  # a loop that ends would destroy a task that begins now
+        if delay_s:
+            loop.call_later(delay_s, self._work)
         else:
             self._task = loop.create_task(self._run(), name="sse-publisher")
 

@@ -15,7 +15,7 @@ from publisher.core.handle import PAUSE_LOOK_S, Handle, Throttle, expected
 from publisher.core.options import Options
 from publisher.core.record import Entry
 from publisher.core.step import Step
-from publisher.exceptions import PublisherError
+from publisher.exceptions import BufferFull, PublisherError
 from publisher.iteration import each
 
 if TYPE_CHECKING:
@@ -65,15 +65,20 @@ class AsyncJobHandle(Handle):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         end = self._end_of(error)
-        if end is not None:
-            try:
+        try:
+            if end is not None:
                 await self._send(end)
-            except PublisherError as trouble:
-                # The exception that ended the block matters more than the news of it.
-                if error is None:
-                    raise
-                reports.log.error("The failure of job %s could not be reported: %s", self.job_id, trouble)
-        self._sender.release(self._record)
+        except PublisherError as trouble:
+            # The exception that ended the block matters more than the news of it.
+            if error is None:
+                raise
+            reports.log.error("The failure of job %s could not be reported: %s", self.job_id, trouble)
+        except asyncio.CancelledError:
+            if end is not None and not end.tried:
+                self._sender.finish(self._send(end))  # it was still waiting for its turn, and gets it
+            raise
+        finally:
+            self._sender.release(self._record)
         await self._sender.settle(self._record)
 
     def _not_born(self, interruption: BaseException) -> None:
@@ -98,8 +103,9 @@ class AsyncJobHandle(Handle):
     async def stage(self, name: str) -> AsyncIterator[Self]:
         """Work inside is this stage's: ``progress()`` and ``track()`` count from 0 to 100 for it alone, and fill its
         share of the :meth:`plan`. Stages may be nested; the job's own progress never falls."""
-        await self._send_progress(self._entered(name))
+        begin = self._entered(name)
         try:
+            await self._send_progress(begin)
             yield self
         except BaseException:
             self._stages.abandon()
@@ -171,29 +177,43 @@ class AsyncJobHandle(Handle):
         return self._lock
 
     async def _send(self, entry: Entry) -> None:
-        async with self._turn():
-            if isinstance(entry, Step) and entry.op == "retry" and (waiting := self._waiting()) is not None:
-                await self._report(waiting)
-            await self._report(entry)
+        with self._sender.under_way():
+            async with self._turn():
+                if isinstance(entry, Step) and entry.op == "retry" and (waiting := self._waiting()) is not None:
+                    with contextlib.suppress(BufferFull):  # there is always room for a job's last word
+                        await self._report(waiting)
+                await self._report(entry)
 
     async def _send_progress(self, step: Step) -> None:
-        async with self._turn():
-            waited = self._merge.waits
-            due = self._merged(step)
-            if due is not None:
-                await self._report(due)
-            elif not waited:
-                self._sender.later.at(self._merge.open_at + MOMENT_S, self)
+        with self._sender.under_way():
+            try:
+                async with self._turn():
+                    due = self._merged(step)
+                    if due is not None:
+                        with self._put_back(due):
+                            await self._report(due)
+            finally:
+                self._wait_on()
+
+    def _wait_on(self) -> None:
+        """What waits goes out at its moment, whatever has become of the calls before it."""
+        if self._merge.waits and not (self._record.ended or self._record.deaf):
+            self._sender.later.at(self._merge.open_at + MOMENT_S, self)
 
     async def send_waiting(self) -> None:
         """Send the progress that waits for the end of its interval, if any does. For the publisher itself."""
-        async with self._turn():
-            step = self._waiting()
-            if step is not None:
-                try:
-                    await self._report(step)
-                except PublisherError as trouble:
-                    reports.log.error("Progress of job %s could not be reported: %s", self.job_id, trouble)
+        try:
+            async with self._turn():
+                step = self._waiting()
+                if step is not None:
+                    with self._put_back(step):
+                        await self._report(step)
+        except BufferFull:
+            pass  # it waits on
+        except PublisherError as trouble:
+            reports.log.error("Progress of job %s could not be reported: %s", self.job_id, trouble)
+        finally:
+            self._wait_on()
 
     async def _report(self, entry: Entry) -> None:
         if self._admit(entry):

@@ -15,6 +15,13 @@ MOMENT_S: Final = 0.005
 """Handles whose times lie this close send together."""
 
 
+def after_cancel_s() -> float:
+    """How long to wait before a task begins. Who is being cancelled may be so because the loop ends, which would
+    destroy a task that begins now. Raises ``RuntimeError`` where no loop runs."""
+    caller = asyncio.current_task()
+    return 0.01 if caller is not None and caller.cancelling() else 0.0
+
+
 class DelayedHandle(Protocol):
     """A handle with progress that waits."""
 
@@ -46,11 +53,12 @@ class AsyncLater(Generic[H]):
         together = self._waiting.get(moment)
         if together is None:
             try:
-                loop = asyncio.get_running_loop()
+                loop, least_s = asyncio.get_running_loop(), after_cancel_s()
             except RuntimeError:
                 return  # it is closed, and what was under way is cleared away: move() finds what waits
             together = self._waiting[moment] = []
-            loop.call_later(max(0.0, moment * MOMENT_S - time.monotonic()), self._ring, moment, context=Context())
+            delay_s = max(least_s, moment * MOMENT_S - time.monotonic())
+            loop.call_later(delay_s, self._ring, moment, context=Context())
         together.append(handle)
 
     def soon(self, handle: H) -> None:

@@ -41,6 +41,6 @@ class AsyncPooledPipeline:
 
 async def _reply(connection: Any) -> Any:
     try:
-        return await connection.read_response()
+        return await connection.read_response(disconnect_on_error=False)  # its caller does so
     except ResponseError as error:
         return error

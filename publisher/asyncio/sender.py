@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import time
+from collections.abc import Coroutine, Iterator
 from typing import Any, TypeVar
 from weakref import WeakSet
 
@@ -50,6 +53,9 @@ class AsyncSender:
         self.later = AsyncLater(send_each)
         self.gathered = AsyncLater(self._take_off)
         self.answers: WeakSet[GatheringHandle] = WeakSet()
+        self._calls = 0
+        self._idle: asyncio.Future[None] | None = None
+        self._finishing: set[asyncio.Task[None]] = set()
         self._home = Home()
         self.moves = 0
         """How often :meth:`at_home` has found another loop."""
@@ -61,6 +67,7 @@ class AsyncSender:
             self._transport.move()
             self._home.settle()
             self.moves += 1
+            self._calls, self._idle, self._finishing = 0, None, set()
             self._batcher = Batcher(self._options, self._transport)  # who waited in it has gone with the old loop
             self._lane = AsyncLane(self._transport)
             self._flusher.move()
@@ -68,11 +75,39 @@ class AsyncSender:
             self.gathered.move()
         return self.moves
 
+    @contextlib.contextmanager
+    def under_way(self) -> Iterator[None]:
+        """What is done inside is waited for by :meth:`close`."""
+        self._calls, moves = self._calls + 1, self.moves
+        try:
+            yield
+        finally:
+            if moves == self.moves:  # else it has gone with its loop
+                self._calls -= 1
+            if not self._calls and self._idle is not None and not self._idle.done():
+                self._idle.set_result(None)
+
+    def finish(self, call: Coroutine[Any, Any, None]) -> None:
+        """Make a call for somebody who is not there any more."""
+        task = asyncio.get_running_loop().create_task(call, name="sse-publisher-end")
+        self._finishing.add(task)
+        task.add_done_callback(self._finishing.discard)
+
+    async def _calls_over(self, timeout_s: float) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(timeout_s):
+                while self._calls:
+                    self._idle = asyncio.get_running_loop().create_future()
+                    await self._idle
+
     async def close(self) -> None:
         """Wait up to ``flush_timeout_s`` for waiting events and close the connections."""
         self.at_home()
-        await self.later.flush()
         timeout_s = self._options.flush_timeout_s
+        if self._finishing:
+            await asyncio.wait(list(self._finishing), timeout=timeout_s)
+        await self._calls_over(timeout_s)
+        await self.later.flush()
         await land(list(self.answers), timeout_s)
         self._renewals.close()
         if not await self._flusher.wait(timeout_s):
@@ -85,7 +120,8 @@ class AsyncSender:
         """Send a plain event, or keep it where the options say so."""
         self.at_home()
         if self._options.on_error == "buffer":
-            return await drive(self._buffered.publish(event), self._perform)
+            with self.under_way():
+                return await drive(self._buffered.publish(event), self._perform)
         reply = await self._batcher.send(event.call(self._options), reports.name(event))
         return replies.receipt(event, reply)
 
@@ -93,7 +129,8 @@ class AsyncSender:
         """The same for a list, in one round trip."""
         self.at_home()
         way = self._buffered if self._options.on_error == "buffer" else self._direct
-        return await drive(way.publish_many(events), self._perform)
+        with self.under_way():
+            return await drive(way.publish_many(events), self._perform)
 
     async def run(self, flow: Flow[T]) -> T:
         """Run a flow, each of whose requests is repeated for about 5 s."""

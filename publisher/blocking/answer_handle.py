@@ -111,6 +111,12 @@ class AnswerHandle(JobHandle):
             self._flush(last=isinstance(entry, Step) and entry.ends)
         super()._report(entry)
 
+    def _keep(self, end: Step) -> None:
+        while (step := self._writer.take(last=True)) is not None:
+            self._sender.keep(self._record, step)
+            self._writer.sent(step)
+        super()._keep(end)
+
     def _flush(self, *, last: bool = False) -> None:
         while (step := self._writer.take(last=last)) is not None:
             try:

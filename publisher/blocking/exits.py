@@ -1,4 +1,5 @@
-"""Open publishers are closed when their process ends: what waits is sent, or the log says that it is lost."""
+"""Open publishers are closed when their process ends: what waits is sent, or the log says that it is lost. What is
+known here are their senders, which live on while something waits, also when nobody holds the publisher any more."""
 
 from __future__ import annotations
 
@@ -20,14 +21,14 @@ _prepared: Final[set[int]] = set()
 """The child processes that will close their publishers: this one, at most."""
 
 
-def register(publisher: Closable) -> None:
+def register(sender: Closable) -> None:
     """Close it when the process ends."""
-    _open.add(publisher)
+    _open.add(sender)
 
 
-def forget(publisher: Closable) -> None:
+def forget(sender: Closable) -> None:
     """It was closed."""
-    _open.discard(publisher)
+    _open.discard(sender)
 
 
 def prepare() -> None:
@@ -45,5 +46,5 @@ def prepare() -> None:
 
 @atexit.register
 def _close_all() -> None:
-    for publisher in list(_open):
-        publisher.close()
+    for sender in list(_open):
+        sender.close()

@@ -21,7 +21,9 @@ from publisher.redis.buffered import bring
 class Flusher:
     """An outbox and the thread that empties it. The thread lives only as long as something waits."""
 
-    def __init__(self, options: Options, transport: Transport) -> None:
+    def __init__(self, options: Options, transport: Transport, owner: object) -> None:
+        """``owner`` lives as long as something waits."""
+        self._owner = owner
         self._options = options
         self._transport = transport
         self.after_fork()

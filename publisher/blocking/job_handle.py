@@ -15,7 +15,7 @@ from publisher.core.handle import PAUSE_LOOK_S, Handle, Throttle, expected
 from publisher.core.options import Options
 from publisher.core.record import Entry
 from publisher.core.step import Step
-from publisher.exceptions import PublisherError
+from publisher.exceptions import BufferFull, PublisherError
 
 if TYPE_CHECKING:
     from publisher.blocking.sender import Sender
@@ -65,23 +65,32 @@ class JobHandle(Handle):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         end = self._end_of(error)
-        if end is not None:
-            try:
+        try:
+            if end is not None:
                 self._send(end)
-            except PublisherError as trouble:
-                # The exception that ended the block matters more than the news of it.
-                if error is None:
-                    raise
-                reports.log.error("The failure of job %s could not be reported: %s", self.job_id, trouble)
-        self._sender.release(self._record)
+        except PublisherError as trouble:
+            # The exception that ended the block matters more than the news of it.
+            if error is None:
+                raise
+            reports.log.error("The failure of job %s could not be reported: %s", self.job_id, trouble)
+        except BaseException:
+            if end is not None and not end.tried:
+                self._keep(end)  # it was still waiting for its turn
+            raise
+        finally:
+            self._sender.release(self._record)
         self._sender.settle(self._record)
+
+    def _keep(self, end: Step) -> None:
+        """Let the end wait for Redis, behind all that was said."""
+        self._admit(end)
+        self._sender.keep(self._record, end)
 
     def _not_born(self, interruption: BaseException) -> None:
         """Nobody will enter this job: what may have begun of it is ended."""
         end = self._end_of(interruption)
         if end is not None:
-            self._record.note(end)
-            self._sender.keep(self._record, end)
+            self._keep(end)
 
     def progress(self, value: float | None = None, **fields: Unpack[ProgressFields]) -> None:
         """Say how far the job is: ``value`` from 0 to 100, ``message``, ``stage``, ``current``, ``total``; what is left
@@ -98,8 +107,9 @@ class JobHandle(Handle):
     def stage(self, name: str) -> Iterator[Self]:
         """Work inside is this stage's: ``progress()`` and ``track()`` count from 0 to 100 for it alone, and fill its
         share of the :meth:`plan`. Stages may be nested; the job's own progress never falls."""
-        self._send_progress(self._entered(name))
+        begin = self._entered(name)
         try:
+            self._send_progress(begin)
             yield self
         except BaseException:
             self._stages.abandon()
@@ -163,17 +173,24 @@ class JobHandle(Handle):
     def _send(self, entry: Entry) -> None:
         with self._lock:
             if isinstance(entry, Step) and entry.op == "retry" and (waiting := self._waiting()) is not None:
-                self._report(waiting)
+                with contextlib.suppress(BufferFull):  # there is always room for a job's last word
+                    self._report(waiting)
             self._report(entry)
 
     def _send_progress(self, step: Step) -> None:
         with self._lock:
-            waited = self._merge.waits
-            due = self._merged(step)
-            if due is not None:
-                self._report(due)
-            elif not waited:
-                self._sender.later.at(self._merge.open_at, self)
+            try:
+                due = self._merged(step)
+                if due is not None:
+                    with self._put_back(due):
+                        self._report(due)
+            finally:
+                self._wait_on()
+
+    def _wait_on(self) -> None:
+        """What waits goes out at its moment, whatever has become of the calls before it."""
+        if self._merge.waits and not (self._record.ended or self._record.deaf):
+            self._sender.later.at(self._merge.open_at, self)
 
     def send_waiting(self) -> None:
         """Send the progress that waits for the end of its interval, if any does. For the publisher itself."""
@@ -181,7 +198,10 @@ class JobHandle(Handle):
             step = self._waiting()
             if step is not None:
                 try:
-                    self._report(step)
+                    with self._put_back(step):
+                        self._report(step)
+                except BufferFull:
+                    self._wait_on()
                 except PublisherError as trouble:
                     reports.log.error("Progress of job %s could not be reported: %s", self.job_id, trouble)
 

@@ -20,13 +20,16 @@ class Later:
     """One thread for all handles of a publisher. It lives only as long as something waits, and ends with the
     process: it is a daemon."""
 
-    def __init__(self) -> None:
+    def __init__(self, owner: object) -> None:
+        """``owner`` lives as long as something waits."""
+        self._owner = owner
         self.after_fork()
 
     def after_fork(self) -> None:
         """Start with nothing: what waits is the parent's to send."""
         self._changed = threading.Condition()
         self._due: dict[DelayedHandle, float] = {}
+        self._sending: list[DelayedHandle] = []
         self._thread: threading.Thread | None = None
 
     def at(self, when: float, handle: DelayedHandle) -> None:
@@ -40,9 +43,9 @@ class Later:
             self._changed.notify()
 
     def flush(self) -> None:
-        """Have all of them send it now."""
+        """Have all of them send it now, behind what the thread is sending."""
         with self._changed:
-            handles = list(self._due)
+            handles = [*self._sending, *self._due]
             self._due.clear()
             self._changed.notify()
         for handle in handles:
@@ -61,6 +64,7 @@ class Later:
                 found = [handle for handle, when in self._due.items() if when <= now]
                 for handle in found:
                     del self._due[handle]
+                self._sending = found
                 if found:
                     return found
                 self._changed.wait(min(self._due.values()) - now)

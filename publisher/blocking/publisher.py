@@ -70,7 +70,7 @@ class Publisher:
 
         self._sender = Sender(self._options, transport)
         forks.register(self)
-        exits.register(self)
+        exits.register(self._sender)
 
     def _after_fork(self) -> None:
         self._sender.after_fork()
@@ -88,7 +88,7 @@ class Publisher:
 
     def close(self) -> None:
         """Wait up to ``flush_timeout_s`` for waiting events and let the connections go. May be called twice."""
-        exits.forget(self)
+        exits.forget(self._sender)
         self._closed = True
         self._sender.close()
 

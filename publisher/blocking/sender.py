@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import threading
 import time
+from collections.abc import Iterator
 from typing import Any, TypeVar
 
 from publisher.blocking.driver import drive, perform
@@ -33,15 +36,34 @@ class Sender:
         self.where = transport.where
         self.renews = transport.renews
         self._transport = transport
-        self._flusher = Flusher(options, transport)
+        self._flusher = Flusher(options, transport, self)
         self._buffered = Buffered(options, transport.where, self._flusher)
         self._direct = Direct(options, transport.where)
         self._renewals = Renewals(options.prefix, transport.twin)
-        self.later = Later()
+        self.later = Later(self)
         self._open = OpenJobs()
+        self._no_calls()
+
+    def _no_calls(self) -> None:
+        self._calls = 0
+        self._calls_changed = threading.Condition()
+
+    @contextlib.contextmanager
+    def _under_way(self) -> Iterator[None]:
+        """What another thread does inside is waited for by :meth:`close`."""
+        with self._calls_changed:
+            self._calls += 1
+        try:
+            yield
+        finally:
+            with self._calls_changed:
+                self._calls -= 1
+                if not self._calls:
+                    self._calls_changed.notify_all()
 
     def after_fork(self) -> None:
         """Start with nothing that the parent holds."""
+        self._no_calls()
         self._transport.after_fork()
         self._flusher.after_fork()
         self._renewals.after_fork()
@@ -52,6 +74,8 @@ class Sender:
         self.later.flush()
         self._renewals.close()
         timeout_s = self._options.flush_timeout_s
+        with self._calls_changed:
+            self._calls_changed.wait_for(lambda: not self._calls, timeout_s)
         if self._flusher.wait(timeout_s):
             self._transport.close()
         else:
@@ -61,7 +85,8 @@ class Sender:
     def publish(self, event: Draft) -> Receipt | None:
         """Send a plain event, or keep it where the options say so."""
         if self._options.on_error == "buffer":
-            return drive(self._buffered.publish(event), self._perform)
+            with self._under_way():
+                return drive(self._buffered.publish(event), self._perform)
         call = event.call(self._options)
         try:  # the way of nearly all events: no flow for what needs one only when it fails
             reply = self._transport.execute(call)
@@ -80,7 +105,8 @@ class Sender:
 
     def report(self, record: JobRecord, entry: Entry) -> None:
         """Send what a job's worker reports, or keep it."""
-        drive(self._buffered.report(record, entry), self._perform)
+        with self._under_way():
+            drive(self._buffered.report(record, entry), self._perform)
 
     def look(self, record: JobRecord) -> bool:
         """Let a record know how its job stands; whether one try to read it worked."""

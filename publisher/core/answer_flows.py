@@ -25,6 +25,8 @@ def write(options: Options, record: JobRecord | None, step: AnswerStep) -> Flow[
             lease, worker = (record.lease, record.worker) if record else (None, "")
             yield from perform(options, Step("open", step.job_id, step.owner, lease=lease, worker=worker))
         elif outcome.verdict == "behind" and written is not None:
+            if written.base is not None and outcome.there < written.base:
+                written.base = outcome.there  # what others had written is gone for good; this worker's own is not
             for lost in written.lost(step.job_id, outcome.there, step.before):
                 yield from perform(options, lost)
         elif outcome.verdict == "ahead" and written is not None:

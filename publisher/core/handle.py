@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
 from operator import length_hint
 from typing import Any, Final
@@ -19,7 +20,7 @@ from publisher.core.record import Entry, JobRecord
 from publisher.core.stages import Stages
 from publisher.core.step import Step
 from publisher.core.tracing import NOW, Tracing
-from publisher.exceptions import JobCancelled, finished
+from publisher.exceptions import BufferFull, JobCancelled, finished
 
 TRACK_S: Final = 0.1
 """track() reports at most this often."""
@@ -90,6 +91,16 @@ class Handle:
         if due is None:
             step.said_under = self._tracing.current()
         return due
+
+    @contextlib.contextmanager
+    def _put_back(self, step: Step) -> Iterator[None]:
+        """Let progress wait on where there is no room for it."""
+        try:
+            yield
+        except BufferFull:
+            if self._merge.interval_s and not self._record.ended:
+                self._merge.put_back(step)
+            raise
 
     def _span(self, entry: Entry) -> AbstractContextManager[str]:
         """The span of what is being sent: under the one that it was said under."""

@@ -43,6 +43,12 @@ class Merge:
             self._open_at = now + self.interval_s
         return step
 
+    def put_back(self, step: Step) -> None:
+        """There was no room for it: it still waits, with what has come since."""
+        if self._waiting is not None:
+            step.changes = {**step.changes, **self._waiting.changes}
+        self._waiting = step
+
     def into_end(self, end: Step) -> None:
         """Let a step that ends the job take along what waits."""
         if self._waiting is not None:

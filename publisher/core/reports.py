@@ -58,6 +58,10 @@ def given_up(entry: Entry, where: str, error: BaseException) -> None:
     log.error("%s was given up: Redis at %s refused it (%s).", name(entry), where, reason(error))
 
 
+def cut_off(entry: Entry, error: BaseException) -> None:
+    log.error("%s was cut off on its way, and may not arrive: %s", name(entry), error)
+
+
 def unfinished(record: JobRecord, seconds: float) -> None:
     log.error(
         "The end of job %s is not in Redis after %g s. It is sent as soon as Redis is back and while this process "

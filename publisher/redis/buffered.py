@@ -17,6 +17,7 @@ from publisher.core.perform import Effects
 from publisher.core.record import Entry, JobRecord
 from publisher.core.replies import Receipt
 from publisher.core.requests import Repair, SendMany
+from publisher.exceptions import BufferFull
 from publisher.redis import errors
 
 
@@ -91,7 +92,10 @@ class Buffered:
                 yield Repair(error)
             except BaseException:
                 # Cut off in the middle: it may have arrived or not, and a job's end must not be lost over that.
-                self._queue.add([entry], record)
+                try:
+                    self._queue.add([entry], record)
+                except BufferFull as full:
+                    reports.cut_off(entry, full)
                 raise
             else:
                 # Who opens a job is told by an exception, not by the log.

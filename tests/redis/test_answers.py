@@ -360,6 +360,28 @@ async def test_what_redis_lost_since_the_last_piece_is_there_at_the_end(
     reader.close()
 
 
+async def test_the_words_of_another_worker_are_gone_and_its_own_are_not(
+    face: Any, own_broker: Any, prefix: str
+) -> None:
+    """What Redis lost of an earlier attempt nobody can write again; what this one said is there, and goes on."""
+    reader = Reader(own_broker.url, prefix)
+    async with within(face.from_url(own_broker.url, prefix=prefix)) as pub:
+        first = await begun(pub.answer("c", owner="ann", job_id="j"))
+        await done(first.text("lost "))
+        await done(first.retrying("busy"))
+        async with within(pub.answer("c", owner="ann", job_id="j")) as answer:
+            await done(answer.text("one "))
+            await done(answer.progress(1))
+            reader.client.flushall()
+            await done(answer.text("two "))
+            await done(answer.progress(2))
+            assert (await done(pub.get_job("j"))).text == "one two "
+            reader.client.flushall()
+        job = await done(pub.get_job("j"))
+    assert (job.status, job.text) == ("completed", "one two ")
+    reader.close()
+
+
 async def test_an_evicted_text_ends_its_history_too(face: Any, redis_url: str, prefix: str, reader: Reader) -> None:
     """What is written again would be new words to a reader of it."""
     async with within(face.from_url(redis_url, prefix=prefix)) as pub:

@@ -14,6 +14,7 @@ from redis.backoff import NoBackoff
 from publisher import AsyncPublisher, PublisherError
 from publisher.asyncio.answer_handle import AsyncAnswerHandle
 from publisher.asyncio.job_handle import AsyncJobHandle
+from publisher.core import steps
 from tests.support.broker import Broker
 from tests.support.publishers import Reader
 from tests.support.waiting import until
@@ -109,6 +110,33 @@ def test_another_open_loop_and_a_client_of_a_closed_one_are_refused(redis_url: s
     for _ in range(2):
         with pytest.raises(PublisherError, match=r"use AsyncPublisher\.from_url"):
             asyncio.run(given.publish("topic:a", "tick", 4))
+
+
+def test_progress_of_a_loop_that_has_ended_goes_out_in_the_next(redis_url: str, prefix: str) -> None:
+    """Its timer had rung, and it waited for its turn."""
+    pub = AsyncPublisher.from_url(redis_url, prefix=prefix)
+
+    async def first() -> AsyncJobHandle:
+        job = await pub.job("j", kind="k", progress_interval_s=0.01)
+        await job.progress(1)
+        async with job._turn():
+            job._merge.offer(steps.progress(job._options, "j", None, 2), 0.0)
+            job._wait_on()
+            await until(lambda: not pub._sender.later._moments, "its timer to ring")
+        return job
+
+    job = asyncio.run(first())
+
+    async def second() -> None:
+        async def there() -> bool:
+            found = await pub.get_job("j")
+            return found is not None and found.progress == 2
+
+        await job.emit("x", {})
+        await until(there, "the progress")
+        await pub.close()
+
+    asyncio.run(second())
 
 
 def test_pieces_of_a_loop_that_has_ended_go_out_in_the_next(redis_url: str, prefix: str) -> None:
