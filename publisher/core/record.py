@@ -102,6 +102,8 @@ class JobRecord:
             self.opened = True
             if isinstance(entry, Step):
                 self.owner, self.attempt, self.paused = entry.owner, outcome.attempt, outcome.paused
+                if entry.op == "open" and "kind" not in entry.changes:
+                    self._learn_kind(outcome)
         elif outcome.verdict == "finished":
             self.end_elsewhere(outcome.detail or "finished")
         elif outcome.verdict == "owner":
@@ -119,6 +121,13 @@ class JobRecord:
         else:
             self.missing = not self.opened
             self.refused = f"The job {self.job_id} is not in Redis and was never opened. Open it with job()."
+
+    def _learn_kind(self, outcome: Outcome) -> None:
+        """Of a job that was taken up as it is, so that it can be created anew as that."""
+        for told in outcome.told:
+            started = jsontext.load_stored(told.data)
+            if isinstance(started, dict) and isinstance(started.get("kind"), str):
+                self._birth["kind"] = jsontext.dump(started["kind"])
 
     def end_elsewhere(self, status: str) -> None:
         """Somebody else ended it. What this worker reported before stays reported."""

@@ -212,3 +212,20 @@ def test_what_waits_is_sent_at_exit_although_nobody_holds_the_publisher(away: Br
         assert process.wait(60) == 0
     with Redis.from_url(away.url) as redis:
         assert redis.exists(f"{prefix}:{{topic:a}}:log")
+
+
+@pytest.mark.parametrize("options", [{}, {"kind": "mine", "adopt": True}], ids=["by its id", "adopted"])
+async def test_a_job_that_was_taken_up_comes_back_as_what_it_was(
+    face: Any, own_broker: Broker, prefix: str, options: dict[str, Any]
+) -> None:
+    """Else nobody could have it any more."""
+    async with within(face.from_url(own_broker.url, prefix=prefix)) as pub:
+        await done(pub.create_job("j", kind="theirs"))
+        async with within(pub.job("j", **options)) as job:
+            with Redis.from_url(own_broker.url) as redis:
+                redis.flushall()
+            await done(job.progress(20))
+            await done(job.retrying("busy"))
+        async with within(pub.job("j", kind="theirs")):
+            pass
+    assert (await job_of(own_broker.url, prefix)).kind == "theirs"
