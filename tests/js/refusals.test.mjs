@@ -16,10 +16,13 @@ function follow(target, more = {}) {
 }
 afterEach(() => open.splice(0).forEach((connection) => connection.close()));
 
-// A server that answers each request with the next of `answers`, and the last one for ever.
+// A server that answers each request with the next of `answers`, and the last one for ever. What a client of the test
+// before had on its way when it was closed may still arrive: it has another path, and is none of this test's.
 let answers = [];
+let turn = 0;
 const requests = [];
 const server = createServer((request, response) => {
+  if (request.url.split("?")[0] !== `/stream/${turn}`) return response.destroy();
   requests.push({ at: Date.now(), headers: request.headers });
   const answer = answers.length > 1 ? answers.shift() : answers[0];
   answer(response, request);
@@ -39,7 +42,8 @@ const stream = (text, end = true) => (response) => {
 function other(more, ...given) {
   answers = given;
   requests.length = 0;
-  return follow(OTHER, { token: undefined, ...more });
+  turn += 1;
+  return follow(`${OTHER}/${turn}`, { token: undefined, ...more });
 }
 
 for (const [what, target, code, number] of [
